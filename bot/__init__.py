@@ -1,0 +1,1 @@
+"""Handrail: a recovery-support assistant that always directs crisis language to people."""
