@@ -1,0 +1,1 @@
+"""The record: encrypted rows behind SQLAlchemy, on SQLite or PostgreSQL, and the spool for when neither answers."""

@@ -1,0 +1,123 @@
+"""The database connection: one engine, calls in bounded threads, each with a time limit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from bot.errors import SettingsError, StoreAway
+
+Result = TypeVar("Result")
+THREADS = 8
+
+
+class Database:
+    """An engine whose every call ends within `timeout_seconds`, with a result or StoreAway."""
+
+    def __init__(self, url: str, timeout_seconds: float) -> None:
+        try:
+            parsed = make_url(url)
+        except SQLAlchemyError:
+            raise SettingsError("HANDRAIL_DATABASE_URL is not a database URL; see deploy/env.example") from None
+        self.backend = parsed.get_backend_name()
+        self.timeout_seconds = timeout_seconds
+        if self.backend == "sqlite":
+            arguments: dict[str, Any] = {"timeout": timeout_seconds * 0.8, "check_same_thread": False}
+        elif self.backend == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+            limit = int(timeout_seconds * 800)
+            arguments = {
+                "connect_timeout": max(1, int(timeout_seconds)),
+                "tcp_user_timeout": limit,
+                "options": f"-c statement_timeout={limit} -c lock_timeout={limit}",
+            }
+        else:
+            raise SettingsError("HANDRAIL_DATABASE_URL must be sqlite:/// or postgresql://")
+        self.url = parsed
+        self.engine: Engine = create_engine(
+            parsed,
+            connect_args=arguments,
+            pool_size=THREADS,
+            max_overflow=0,
+            pool_timeout=timeout_seconds,
+            pool_pre_ping=self.backend == "postgresql",
+        )
+        if self.backend == "sqlite":
+            event.listen(self.engine, "connect", _prepare_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
+
+    def call(self, work: Callable[[Session], Result], *, writes: bool = True) -> Result:
+        """Run `work` in one transaction and commit it; StoreAway when the database does not answer."""
+        try:
+            with (
+                Session(self.engine.execution_options(reads_only=not writes), expire_on_commit=False) as session,
+                session.begin(),
+            ):
+                return work(session)
+        except DBAPIError as error:
+            raise StoreAway(f"the record does not answer ({type(error.orig).__name__})") from None
+        except SQLAlchemyError as error:
+            raise StoreAway(f"the record does not answer ({type(error).__name__})") from None
+
+    async def run(self, work: Callable[[Session], Result], *, writes: bool = True) -> Result:
+        """`call` in a thread, cut after the time limit: a database that hangs is a database that is away."""
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(self._threads, lambda: self.call(work, writes=writes))
+        try:
+            return await asyncio.wait_for(future, self.timeout_seconds)
+        except TimeoutError:
+            raise StoreAway(f"the record took longer than {self.timeout_seconds} s") from None
+
+    def migrate(self) -> None:
+        """Bring the schema to the newest revision."""
+        if self.backend == "sqlite" and self.url.database:
+            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        config = _alembic_config()
+        try:
+            with self.engine.begin() as connection:
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+        except DBAPIError as error:
+            raise StoreAway(
+                f"the record cannot be prepared ({type(error.orig).__name__}); is it running and writable?"
+            ) from None
+
+    def is_current(self) -> bool:
+        """Whether the schema is at the newest revision; StoreAway when the database does not answer."""
+        head = ScriptDirectory.from_config(_alembic_config()).get_current_head()
+        return (
+            self.call(lambda s: MigrationContext.configure(s.connection()).get_current_revision(), writes=False) == head
+        )
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self.engine.dispose()
+
+
+def _alembic_config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # SQLAlchemy's own BEGIN below, not the driver's
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reads_only = connection.get_execution_options().get("reads_only", False)
+    connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")

@@ -1,0 +1,420 @@
+"""The record's transactions. Each method is one; each is safe to repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import CursorResult, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from bot.store.cipher import Cipher
+from bot.store.engine import Database
+from bot.store.models import Conversation, Counter, Flag, Message, Sighting
+from bot.store.values import (
+    Accepted,
+    Body,
+    Composed,
+    Context,
+    ConversationErased,
+    FlagRaised,
+    Inbound,
+    OpenFlag,
+    Pending,
+    Reply,
+    StoredMessage,
+    Turn,
+)
+
+RECENT_TEXTS = 2
+RECENT_BODIES = 6
+
+
+class Record:
+    """Conversations, messages and flags in the database."""
+
+    def __init__(self, database: Database, cipher: Cipher) -> None:
+        self.database, self._cipher = database, cipher
+        self._insert = sqlite.insert if database.backend == "sqlite" else postgresql.insert
+
+    async def accept(
+        self, inbound: Inbound, compose: Callable[[Context, Callable[[str], Body | None]], Composed]
+    ) -> Accepted:
+        """Transaction A: store the message, the flag and the replies it already has; then it is acknowledged.
+
+        `compose` gets the context and a look-up of choice ids. Raises ConversationErased, StoreAway.
+        """
+        return await self.database.run(lambda session: self._accept(session, inbound, compose))
+
+    def _accept(self, session: Session, inbound: Inbound, compose: Callable[..., Composed]) -> Accepted:
+        conversation, is_new = self._lock_conversation(session, inbound)
+        if conversation.erased_at_utc:
+            raise ConversationErased
+        first = session.scalar(
+            select(Message).where(Message.conversation_id == conversation.id, Message.client_id == inbound.client_id)
+        )
+        if first is not None:
+            return self._accepted_before(session, first)
+        context = self._context(session, conversation, is_new=is_new)
+        composed = compose(context, lambda choice: self._find_choice(session, conversation.id, choice))
+        now = inbound.received_at_utc
+        for reply in composed.opening:
+            self._add(session, conversation, "bot", reply.body, now)
+        by_bot = conversation.voice == "bot"
+        needs_turn = composed.needs_turn and by_bot
+        body: Body = {"text": composed.text}
+        if composed.choice:
+            body["choice"] = composed.choice
+        message = self._add(
+            session, conversation, "person", body, now, client_id=inbound.client_id, answered=not needs_turn
+        )
+        message.flagged = composed.flag is not None
+        if composed.flag:
+            self._raise_flag(session, conversation, composed.flag, message.sequence, now)
+            if composed.flag.category:
+                self._count(
+                    session, now, conversation.channel, f"crisis_{composed.flag.heard_by}", composed.flag.category
+                )
+        stored = self._add_replies(session, conversation, composed.replies, message.sequence, now) if by_bot else ()
+        self._count(session, now, conversation.channel, "messages", "")
+        return Accepted(message.sequence, message.flagged, needs_turn, stored)
+
+    def _lock_conversation(self, session: Session, inbound: Inbound) -> tuple[Conversation, bool]:
+        now = inbound.received_at_utc
+        made = session.execute(
+            self._insert(Conversation)
+            .values(
+                id=inbound.conversation,
+                channel=inbound.channel,
+                language=inbound.language,
+                voice="bot",
+                voice_epoch=0,
+                next_sequence=1,
+                created_at_utc=now,
+                last_at_utc=now,
+            )
+            .on_conflict_do_nothing()
+        )
+        conversation = session.get_one(Conversation, inbound.conversation, with_for_update=True, populate_existing=True)
+        conversation.last_at_utc = now
+        return conversation, _rows(made) == 1
+
+    def _accepted_before(self, session: Session, first: Message) -> Accepted:
+        replies = session.scalars(
+            select(Message)
+            .where(Message.conversation_id == first.conversation_id, Message.in_reply_to == first.sequence)
+            .order_by(Message.sequence)
+        )
+        stored = tuple(self._stored(message) for message in replies)
+        return Accepted(first.sequence, first.flagged, not first.answered, stored, repeated=True)
+
+    async def pending(self, conversation: str) -> Pending | None:
+        """Return the conversation's first acknowledged message without a reply, or None."""
+        return await self.database.run(lambda session: self._pending(session, conversation), writes=False)
+
+    def _pending(self, session: Session, conversation_id: str) -> Pending | None:
+        message = session.scalar(
+            select(Message)
+            .where(Message.conversation_id == conversation_id, ~Message.answered)
+            .order_by(Message.sequence)
+            .limit(1)
+        )
+        if message is None:
+            return None
+        conversation = session.get_one(Conversation, conversation_id)
+        return Pending(
+            message.id,
+            conversation.id,
+            conversation.channel,
+            message.sequence,
+            self._cipher.open(message.body),
+            message.created_at_utc,
+            conversation.voice_epoch,
+            None if conversation.state is None else self._cipher.open(conversation.state),
+            self._context(session, conversation, before=message.sequence),
+        )
+
+    async def commit(self, pending: Pending, turn: Turn, now: datetime) -> tuple[StoredMessage, ...] | None:
+        """Transaction B: store the replies, state and effects of a turn, each exactly once.
+
+        None: a counselor claimed the conversation meanwhile, it was erased, or another desk answered first; the
+        bot's replies are dropped (promises P5 and P6). The database decides, under the conversation's row lock.
+        """
+        return await self.database.run(lambda session: self._commit(session, pending, turn, now))
+
+    def _commit(
+        self, session: Session, pending: Pending, turn: Turn, now: datetime
+    ) -> tuple[StoredMessage, ...] | None:
+        mine = session.execute(
+            update(Conversation)
+            .where(
+                Conversation.id == pending.conversation,
+                Conversation.voice == "bot",
+                Conversation.voice_epoch == pending.voice_epoch,
+                Conversation.erased_at_utc.is_(None),
+            )
+            .values(last_at_utc=now)
+        )
+        answered = session.execute(
+            update(Message).where(Message.id == pending.message_id, ~Message.answered).values(answered=True)
+        )
+        if not _rows(mine) or not _rows(answered):
+            return None
+        conversation = session.get_one(Conversation, pending.conversation, populate_existing=True)
+        conversation.state = None if turn.state is None else self._cipher.seal(turn.state)
+        if turn.language:
+            conversation.language = turn.language
+        if turn.flag:
+            self._raise_flag(session, conversation, turn.flag, pending.sequence, now)
+            session.execute(update(Message).where(Message.id == pending.message_id).values(flagged=True))
+        if turn.requests_counselor:
+            self._raise_flag(session, conversation, FlagRaised("request", heard_by="person"), pending.sequence, now)
+        for name, category in turn.counts:
+            self._count(session, now, conversation.channel, name, category)
+        return self._add_replies(session, conversation, turn.replies, pending.sequence, now)
+
+    def _add_replies(
+        self, session: Session, conversation: Conversation, replies: Sequence[Reply], to: int, now: datetime
+    ) -> tuple[StoredMessage, ...]:
+        stored = []
+        for index, reply in enumerate(replies):
+            last = index == len(replies) - 1
+            message = self._add(
+                session, conversation, "bot", reply.body, now, in_reply_to=to, last=last, flagged=reply.flagged
+            )
+            stored.append(self._stored(message))
+            if reply.item:
+                self._see(session, conversation.id, reply.item, now)
+        return tuple(stored)
+
+    def _add(
+        self,
+        session: Session,
+        conversation: Conversation,
+        author: str,
+        body: Body,
+        now: datetime,
+        *,
+        client_id: str | None = None,
+        in_reply_to: int | None = None,
+        last: bool = False,
+        flagged: bool = False,
+        answered: bool = True,
+    ) -> Message:
+        message = Message(
+            conversation_id=conversation.id,
+            sequence=conversation.next_sequence,
+            author=author,
+            client_id=client_id,
+            body=self._cipher.seal(body),
+            in_reply_to=in_reply_to,
+            last=last,
+            flagged=flagged,
+            answered=answered,
+            created_at_utc=now,
+        )
+        conversation.next_sequence += 1
+        session.add(message)
+        session.flush()
+        return message
+
+    def _raise_flag(
+        self, session: Session, conversation: Conversation, flag: FlagRaised, sequence: int, now: datetime
+    ) -> None:
+        """Open a flag, or note in the open one of its kind what was heard last."""
+        there = session.scalar(
+            select(Flag).where(Flag.conversation_id == conversation.id, Flag.kind == flag.kind, Flag.state != "closed")
+        )
+        if there:
+            there.last_heard_at_utc = now
+            if flag.category:
+                there.category, there.about = flag.category, flag.about
+            return
+        session.add(
+            Flag(
+                conversation_id=conversation.id,
+                kind=flag.kind,
+                category=flag.category,
+                about=flag.about,
+                heard_by=flag.heard_by,
+                state="open",
+                message_sequence=sequence,
+                opened_at_utc=now,
+                last_heard_at_utc=now,
+            )
+        )
+        session.flush()
+
+    def _see(self, session: Session, conversation_id: str, item: str, now: datetime) -> None:
+        values = {"conversation_id": conversation_id, "item": item, "times": 1, "last_at_utc": now}
+        statement = self._insert(Sighting).values(values)
+        session.execute(
+            statement.on_conflict_do_update(
+                index_elements=["conversation_id", "item"], set_={"times": Sighting.times + 1, "last_at_utc": now}
+            )
+        )
+
+    def _count(self, session: Session, now: datetime, channel: str, name: str, category: str) -> None:
+        statement = self._insert(Counter).values(day=now.date(), channel=channel, name=name, category=category, value=1)
+        session.execute(
+            statement.on_conflict_do_update(
+                index_elements=["day", "channel", "name", "category"], set_={"value": Counter.value + 1}
+            )
+        )
+
+    def _find_choice(self, session: Session, conversation_id: str, choice_id: str) -> Body | None:
+        """Return the choice `<sequence>:<index>` of a message this conversation was shown, with its item and step."""
+        sequence, _, index = choice_id.partition(":")
+        if not (sequence.isdecimal() and index.isdecimal() and len(choice_id) < 16):
+            return None
+        message = session.scalar(
+            select(Message).where(
+                Message.conversation_id == conversation_id, Message.sequence == int(sequence), Message.author == "bot"
+            )
+        )
+        if message is None:
+            return None
+        body = self._cipher.open(message.body)
+        choices = body.get("choices", [])
+        if int(index) >= len(choices):
+            return None
+        found: Body = choices[int(index)]
+        return {**found, "item": body.get("item"), "step": body.get("step", 0)}
+
+    def _context(
+        self, session: Session, conversation: Conversation, *, before: int | None = None, is_new: bool = False
+    ) -> Context:
+        if is_new:
+            return Context(conversation.language, conversation.voice, (), {}, (), (), 0, is_new=True)
+        flags = session.scalars(select(Flag).where(Flag.conversation_id == conversation.id, Flag.state != "closed"))
+        seen = session.scalars(select(Sighting).where(Sighting.conversation_id == conversation.id)).all()
+        latest = select(Message).where(Message.conversation_id == conversation.id).order_by(Message.sequence.desc())
+        if before is not None:
+            latest = latest.where(Message.sequence < before)
+        texts = session.scalars(latest.where(Message.author == "person").limit(RECENT_TEXTS)).all()
+        bodies = session.scalars(latest.where(Message.author == "bot").limit(RECENT_BODIES)).all()
+        return Context(
+            conversation.language,
+            conversation.voice,
+            tuple(OpenFlag(f.kind, f.category, f.about, f.state, f.opened_at_utc) for f in flags),
+            {sighting.item: sighting.last_at_utc for sighting in seen},
+            tuple(self._cipher.open(message.body)["text"] for message in reversed(texts)),
+            tuple(self._cipher.open(message.body) for message in reversed(bodies)),
+            conversation.next_sequence,
+        )
+
+    def _stored(self, message: Message) -> StoredMessage:
+        return StoredMessage(
+            message.sequence,
+            message.author,
+            self._cipher.open(message.body),
+            message.client_id,
+            message.in_reply_to,
+            message.last,
+            message.flagged,
+            message.created_at_utc,
+        )
+
+    async def messages_after(self, conversation: str, sequence: int, limit: int = 200) -> list[StoredMessage]:
+        """Return a conversation's messages after `sequence`, in order. Raises ConversationErased."""
+
+        def read(session: Session) -> list[StoredMessage]:
+            row = session.get(Conversation, conversation)
+            if row is not None and row.erased_at_utc:
+                raise ConversationErased
+            found = session.scalars(
+                select(Message)
+                .where(Message.conversation_id == conversation, Message.sequence > sequence)
+                .order_by(Message.sequence)
+                .limit(limit)
+            )
+            return [self._stored(message) for message in found]
+
+        return await self.database.run(read, writes=False)
+
+    async def unanswered(self, now: datetime, older_than_seconds: float) -> list[str]:
+        """Return the conversations with an acknowledged message that has waited for its reply, the longest first."""
+        since = now - timedelta(seconds=older_than_seconds)
+        statement = (
+            select(Message.conversation_id)
+            .where(~Message.answered, Message.created_at_utc <= since)
+            .group_by(Message.conversation_id)
+            .order_by(func.min(Message.created_at_utc))
+            .limit(1000)
+        )
+        return await self.database.run(lambda session: list(session.scalars(statement)), writes=False)
+
+    async def adopt(self, inbound: Inbound, replies: Sequence[Reply], flag: FlagRaised | None) -> None:
+        """Record a spooled message with the replies its person was given; a repeated call changes nothing."""
+        composed = Composed(inbound.text, replies=replies, flag=flag, needs_turn=False)
+        try:
+            await self.accept(inbound, lambda _context, _find_choice: composed)
+        except ConversationErased:
+            return
+
+    async def claim(self, conversation: str, now: datetime) -> int | None:
+        """Give the voice to a counselor: after the commit no bot message is sequenced. The new epoch; None if taken."""
+
+        def take(session: Session) -> int | None:
+            epoch = session.scalar(
+                update(Conversation)
+                .where(
+                    Conversation.id == conversation, Conversation.voice == "bot", Conversation.erased_at_utc.is_(None)
+                )
+                .values(voice="counselor", voice_epoch=Conversation.voice_epoch + 1, last_at_utc=now)
+                .returning(Conversation.voice_epoch)
+            )
+            if epoch is not None:
+                session.execute(
+                    update(Message)
+                    .where(Message.conversation_id == conversation, ~Message.answered)
+                    .values(answered=True)
+                )
+                session.execute(
+                    update(Flag)
+                    .where(Flag.conversation_id == conversation, Flag.state == "open")
+                    .values(state="claimed")
+                )
+            return epoch
+
+        return await self.database.run(take)
+
+    async def erase(self, conversation: str, now: datetime) -> bool:
+        """Erase a conversation's text, state and sightings; return whether an open flag stays (kind and times only).
+
+        The empty row stays so that the token, which is verified without the database, cannot bring it back.
+        """
+
+        def work(session: Session) -> bool:
+            row = session.get(Conversation, conversation, with_for_update=True)
+            if row is None:
+                session.add(
+                    Conversation(
+                        id=conversation,
+                        channel="",
+                        language="",
+                        voice="bot",
+                        voice_epoch=0,
+                        next_sequence=1,
+                        created_at_utc=now,
+                        last_at_utc=now,
+                        erased_at_utc=now,
+                    )
+                )
+                return False
+            row.erased_at_utc, row.state = row.erased_at_utc or now, None
+            session.execute(delete(Message).where(Message.conversation_id == conversation))
+            session.execute(delete(Sighting).where(Sighting.conversation_id == conversation))
+            session.execute(delete(Flag).where(Flag.conversation_id == conversation, Flag.state == "closed"))
+            left = session.execute(
+                update(Flag).where(Flag.conversation_id == conversation).values(category=None, about=None)
+            )
+            return _rows(left) > 0
+
+        return await self.database.run(work)
+
+
+def _rows(result: Any) -> int:
+    return result.rowcount if isinstance(result, CursorResult) else 0

@@ -1,0 +1,140 @@
+"""What goes into the record's transactions and comes out of them: frozen values, no rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Inbound:
+    """One message as a channel received it. `text` is what the person wrote, or the label of the choice they took."""
+
+    conversation: str
+    channel: str
+    language: str
+    client_id: str
+    text: str
+    received_at_utc: datetime
+    choice: str | None = None
+
+
+@dataclass(frozen=True)
+class FlagRaised:
+    kind: str
+    category: str | None = None
+    about: str | None = None
+    heard_by: str = "guard"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One message to be stored for the person: its body, and the item it came from (for sightings)."""
+
+    body: Body
+    item: str | None = None
+    flagged: bool = False
+
+
+@dataclass(frozen=True)
+class StoredMessage:
+    """A message as it is shown. `sequence` is None for one that has no place in the record."""
+
+    sequence: int | None
+    author: str
+    body: Body
+    client_id: str | None
+    in_reply_to: int | None
+    last: bool
+    flagged: bool
+    created_at_utc: datetime
+
+
+@dataclass(frozen=True)
+class OpenFlag:
+    kind: str
+    category: str | None
+    about: str | None
+    state: str
+    opened_at_utc: datetime
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a conversation's record says at this moment, for choosing words. `seen`: item id -> last shown."""
+
+    language: str
+    voice: str
+    flags: tuple[OpenFlag, ...]
+    seen: dict[str, datetime]
+    recent_texts: tuple[str, ...]
+    recent_bodies: tuple[Body, ...]
+    turn: int
+    is_new: bool = False
+
+    @property
+    def crisis(self) -> OpenFlag | None:
+        return next((flag for flag in self.flags if flag.kind == "crisis"), None)
+
+
+@dataclass(frozen=True)
+class Composed:
+    """What a message calls for, decided inside transaction A: replies now, a flag, or a turn later (`needs_turn`)."""
+
+    text: str
+    choice: Body | None = None
+    opening: Sequence[Reply] = ()
+    replies: Sequence[Reply] = ()
+    flag: FlagRaised | None = None
+    needs_turn: bool = True
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """An acknowledged message. `replies` are those stored with it; a repeated message gets the first answer again."""
+
+    sequence: int
+    flagged: bool
+    needs_turn: bool
+    replies: tuple[StoredMessage, ...]
+    repeated: bool = False
+
+
+@dataclass(frozen=True)
+class Pending:
+    """An acknowledged message that has no reply yet, with what a turn needs."""
+
+    message_id: int
+    conversation: str
+    channel: str
+    sequence: int
+    body: Body
+    received_at_utc: datetime
+    voice_epoch: int
+    state: Any
+    context: Context
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The outcome of a turn, to be stored in transaction B."""
+
+    replies: Sequence[Reply]
+    state: Any
+    flag: FlagRaised | None = None
+    requests_counselor: bool = False
+    language: str | None = None
+    counts: Sequence[tuple[str, str]] = ()
+
+
+class ConversationErased(Exception):
+    """The conversation was erased; its token opens nothing any more."""
+
+
+def late(pending: Pending, now: datetime, after_seconds: float) -> bool:
+    """Whether a reply to `pending` would come so late that it needs the late notice instead."""
+    return now - pending.received_at_utc > timedelta(seconds=after_seconds)
