@@ -1,0 +1,1 @@
+"""The front desk: the turn, whatever Rasa and the database do."""

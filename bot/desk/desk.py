@@ -1,0 +1,387 @@
+"""The turn: assess, record, whose voice, ask Rasa, render, deliver (DESIGN, "The turn")."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from weakref import WeakValueDictionary
+
+import structlog
+
+from bot.crisis import Decision, Guard
+from bot.crisis.decision import FALLBACK_CATEGORY
+from bot.desk.clock import Clock
+from bot.desk.composer import Composer
+from bot.desk.limits import Admission, Busy
+from bot.desk.metrics import Metrics
+from bot.desk.rasa import Answer as RasaAnswer
+from bot.desk.rasa import Rasa
+from bot.desk.signals import Signals
+from bot.errors import AssistantAway, AssistantRefused, Refusal, StoreAway
+from bot.store.record import Record
+from bot.store.spool import Spool
+from bot.store.values import (
+    Accepted,
+    Body,
+    Composed,
+    Context,
+    ConversationErased,
+    FlagRaised,
+    Inbound,
+    Pending,
+    Reply,
+    StoredMessage,
+    Turn,
+    late,
+)
+
+REMEMBERED_CONVERSATIONS = 10_000
+RASA_CRISIS_CONFIDENCE = 0.6  # below it, Rasa's crisis intents are too often wrong on coping messages (docs/safety.md)
+EFFECTS_WITHOUT_RECORD = frozenset({"request_counselor", "erase"})
+PLAN_WORDS = ("triggers", "helps", "person")
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a channel tells the person at once. `sequence` is None when the message rests in the spool."""
+
+    sequence: int | None
+    flagged: bool
+    replies: tuple[StoredMessage, ...]
+    durable: bool = True
+
+
+class EraseChosen(Exception):
+    """The person took the choice that erases their conversation."""
+
+
+class Desk:
+    """Keeps the promises whatever Rasa and the database do. One per process; all its state is a cache."""
+
+    def __init__(
+        self,
+        guard: Guard | None,
+        composer: Composer,
+        record: Record,
+        spool: Spool,
+        rasa: Rasa,
+        signals: Signals,
+        admission: Admission,
+        metrics: Metrics,
+        clock: Clock,
+        late_after_seconds: float,
+    ) -> None:
+        self._guard, self._composer, self._record, self._spool = guard, composer, record, spool
+        self._rasa, self.signals, self._admission, self.metrics = rasa, signals, admission, metrics
+        self._clock, self._late_after_seconds = clock, late_after_seconds
+        self._recent: OrderedDict[str, deque[str]] = OrderedDict()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.store_was_away = False
+
+    # 1 assess
+
+    def assess(self, conversation: str | None, text: str, language: str | None) -> Decision:
+        """Assess one inbound text; in memory, before anything that can refuse, wait or fail (promise P1).
+
+        A guard that is missing or raises makes every message a crisis: an unneeded card does less harm than none.
+        """
+        return self._assess(text, language, self._recent.get(conversation or "", ()))
+
+    def _assess(self, text: str, language: str | None, recent: Sequence[str]) -> Decision:
+        start = time.perf_counter()
+        try:
+            if self._guard is None:
+                raise RuntimeError("no guard")
+            return self._guard.assess(text, language, tuple(recent))
+        except Exception as error:
+            self.metrics.guard_failures.inc()
+            log.error("guard_failed", error=type(error).__name__)
+            return Decision(category=FALLBACK_CATEGORY, why=("guard-failed",))
+        finally:
+            self.metrics.assess_seconds.observe(time.perf_counter() - start)
+
+    def _remember(self, conversation: str, text: str) -> None:
+        recent = self._recent.pop(conversation, None) or deque(maxlen=2)
+        recent.append(text)
+        self._recent[conversation] = recent
+        if len(self._recent) > REMEMBERED_CONVERSATIONS:
+            self._recent.popitem(last=False)
+
+    # 2 record
+
+    async def receive(self, inbound: Inbound, decision: Decision) -> Answer:
+        """Record a message and answer it as far as that needs no Rasa; the turn follows in the background.
+
+        Raises Refusal when the choice is unknown or the conversation was erased.
+        """
+        self.metrics.messages.labels(inbound.channel).inc()
+        known = inbound.conversation in self._recent
+
+        def compose(context: Context, find_choice: Callable[[str], Body | None]) -> Composed:
+            if inbound.choice is not None:
+                return self._compose_choice(inbound, context, find_choice(inbound.choice))
+            heard = (
+                decision
+                if known or decision.category
+                else self._assess(inbound.text, inbound.language, context.recent_texts)
+            )
+            return self._compose_text(inbound, context, heard)
+
+        try:
+            accepted = await self._record.accept(inbound, compose)
+        except EraseChosen:
+            return Answer(None, False, tuple(await self.erase(inbound.conversation, inbound.channel, inbound.language)))
+        except ConversationErased:
+            raise Refusal(
+                401, "session_ended", "this conversation was erased", "start a new one", "session_ended"
+            ) from None
+        except StoreAway as error:
+            return await self._receive_without_record(inbound, decision, error)
+        if inbound.choice is None and not accepted.repeated:
+            self._remember(inbound.conversation, inbound.text)
+        self._after_accept(inbound, accepted, decision)
+        return Answer(accepted.sequence, accepted.flagged, accepted.replies)
+
+    def _after_accept(self, inbound: Inbound, accepted: Accepted, decision: Decision) -> None:
+        if accepted.flagged and not accepted.repeated:
+            self.metrics.crises.labels(decision.category or "window", "guard").inc()
+        self.signals.notify(inbound.conversation)
+        if accepted.needs_turn:
+            self.start_turns(inbound.conversation)
+
+    def _compose_text(self, inbound: Inbound, context: Context, decision: Decision) -> Composed:
+        opening = (
+            [self._composer.say("disclosure", context, inbound.channel, inbound.conversation)] if context.is_new else []
+        )
+        if decision.category is None:
+            return Composed(inbound.text, opening=opening)
+        card = self._composer.card(decision.category, decision.about, context, inbound.channel)
+        flag = FlagRaised("crisis", decision.category, decision.about)
+        return Composed(inbound.text, opening=opening, replies=[keyed(card, inbound)], flag=flag, needs_turn=False)
+
+    def _compose_choice(self, inbound: Inbound, context: Context, choice: Body | None) -> Composed:
+        effect = (inbound.choice or "").removeprefix("effect:")
+        if choice is None and effect in EFFECTS_WITHOUT_RECORD:
+            choice = {"label": inbound.text or effect, "effect": effect}
+        if choice is None:
+            raise Refusal(
+                422,
+                "unknown_choice",
+                "no such choice was offered",
+                "send a choice id of a message shown",
+                "bad_message",
+            )
+        if choice.get("effect") == "erase":
+            raise EraseChosen
+        opening = (
+            [self._composer.say("disclosure", context, inbound.channel, inbound.conversation)] if context.is_new else []
+        )
+        return Composed(choice["label"], choice=choice, opening=opening)
+
+    async def _receive_without_record(self, inbound: Inbound, decision: Decision, error: StoreAway) -> Answer:
+        """Keep the message in the spool and answer it in the answer itself (promises P1, P2, P6)."""
+        log.warning("record_away", error=str(error))
+        self.metrics.store_away.inc()
+        self.store_was_away = True
+        context = self.bare_context(inbound.language)
+        flag = None
+        if decision.category:
+            self.metrics.crises.labels(decision.category, "guard").inc()
+            flag = FlagRaised("crisis", decision.category, decision.about)
+            reply = self._composer.card(decision.category, decision.about, context, inbound.channel)
+        else:
+            reply = self._composer.say("store_away", context, inbound.channel, inbound.conversation)
+        reply = keyed(reply, inbound)
+        if inbound.choice is None:
+            self._remember(inbound.conversation, inbound.text)
+        fields = {**asdict(inbound), "received_at_utc": inbound.received_at_utc.isoformat()}
+        entry = {"inbound": fields, "replies": [asdict(reply)], "flag": asdict(flag) if flag else None}
+        durable = True
+        try:
+            await asyncio.wait_for(
+                asyncio.to_thread(self._spool.add, entry, int(inbound.received_at_utc.timestamp() * 1e9)), 1.0
+            )
+        except (StoreAway, TimeoutError):
+            log.error("spool_away")
+            durable = False
+        return Answer(None, flag is not None, (self.unrecorded(reply, inbound.client_id),), durable)
+
+    def unrecorded(self, reply: Reply, client_id: str | None) -> StoredMessage:
+        """Return `reply` as a message without a place in the record."""
+        return StoredMessage(None, "bot", reply.body, client_id, None, True, reply.flagged, self._clock.now())
+
+    def disclose(self, language: str, channel: str) -> StoredMessage:
+        """Return the disclosure: a program, not a person, not a clinician, not an emergency service."""
+        return self.unrecorded(self._composer.say("disclosure", self.bare_context(language), channel, ""), None)
+
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    def bare_context(self, language: str) -> Context:
+        """Return the context of somebody nothing is known about."""
+        return Context(language, "bot", (), {}, (), (), 0)
+
+    def refuse(self, item: str, decision: Decision, language: str, channel: str) -> StoredMessage:
+        """Return what a refused message is answered with: the card when it was a crisis, else the reviewed `item`."""
+        context = self.bare_context(language)
+        if decision.category:
+            self.metrics.crises.labels(decision.category, "guard").inc()
+            return self.unrecorded(self._composer.card(decision.category, decision.about, context, channel), None)
+        return self.unrecorded(self._composer.say(item, context, channel, ""), None)
+
+    # 3 whose voice, 4 ask Rasa, 5 render, 6 deliver
+
+    def start_turns(self, conversation: str) -> None:
+        """Answer what waits in a conversation, in the background; nothing when that is under way."""
+        task = asyncio.create_task(self._run_turns(conversation))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run_turns(self, conversation: str) -> None:
+        """Answer a conversation's waiting messages, oldest first, one at a time."""
+        lock = self._locks.setdefault(conversation, asyncio.Lock())
+        async with lock:
+            pending = None
+            try:
+                while pending := await self._record.pending(conversation):
+                    self.signals.tell(conversation, "typing", {})
+                    turn, outcome = await self._take_turn(pending)
+                    stored = await self._record.commit(pending, turn, self._clock.now())
+                    self.metrics.turns.labels(outcome if stored is not None else "dropped").inc()
+                    self.signals.notify(conversation)
+                    if stored is None:
+                        return  # claimed, erased or answered elsewhere; recovery finds what still waits
+                    self.metrics.turn_seconds.observe((self._clock.now() - pending.received_at_utc).total_seconds())
+            except StoreAway:
+                self.metrics.store_away.inc()
+                self.store_was_away = True
+                if pending:
+                    self._say_unrecorded(pending)
+            except Exception as error:
+                log.exception("turn_failed", error=type(error).__name__, conversation=conversation)
+                if pending:
+                    self._say_unrecorded(pending)
+
+    def _say_unrecorded(self, pending: Pending) -> None:
+        """Tell the open streams that the message is kept and its answer is not ready: never silence (promise P2)."""
+        reply = self._composer.say("store_away", pending.context, pending.channel, pending.conversation)
+        message = self.unrecorded(reply, None)
+        self.signals.tell(pending.conversation, "reply", {"message": replace(message, in_reply_to=pending.sequence)})
+
+    async def _take_turn(self, pending: Pending) -> tuple[Turn, str]:
+        """Return what a pending message is answered with, and the outcome's name for the metrics."""
+        if late(pending, self._clock.now(), self._late_after_seconds):
+            return self._turn(pending, ["late"]), "late"
+        choice = pending.body.get("choice") or {}
+        if choice.get("effect") == "request_counselor":
+            return self._turn(pending, ["counselor_requested"], requests_counselor=True), "choice"
+        if choice.get("reference"):
+            at = (choice["item"], choice.get("step", 0)) if choice.get("item") else None
+            return self._turn(pending, [choice["reference"]], at=at), "choice"
+        said = (
+            {"choice": {"intent": choice["intent"], "entities": choice.get("entities", {})}}
+            if choice
+            else {"text": pending.body["text"]}
+        )
+        try:
+            async with self._admission.turn():
+                answer = await self._ask(pending, said)
+        except Busy:
+            return self._turn(pending, ["busy"]), "busy"
+        except AssistantRefused:
+            return self._turn(pending, ["fallback"]), "refused"
+        except AssistantAway:
+            item = "trouble" if self._rasa.has_answered else "waking_up"
+            return self._turn(pending, [item]), item
+        return self._render(pending, answer)
+
+    async def _ask(self, pending: Pending, said: Body) -> RasaAnswer:
+        turn_id = f"{pending.conversation}:{pending.sequence}"
+        language = pending.context.language
+        try:
+            return await self._rasa.turn(turn_id, said, language, pending.state)
+        except AssistantRefused:
+            if pending.state is None:
+                raise
+            log.warning("dialogue_state_refused", conversation=pending.conversation)
+            return await self._rasa.turn(turn_id, said, language, None)
+
+    def _render(self, pending: Pending, answer: RasaAnswer) -> tuple[Turn, str]:
+        intent = answer.intent or ""
+        if intent.startswith("crisis_") and answer.confidence >= RASA_CRISIS_CONFIDENCE and "text" in pending.body:
+            return self._crisis_heard_by_rasa(pending, intent.removeprefix("crisis_")), "crisis"
+        effects = {effect.get("name"): effect for effect in answer.effects}
+        references, variables, language = list(answer.references), None, None
+        asks = "request_counselor" in effects or intent == "request_counselor"
+        if asks and not references:
+            references = ["counselor_requested"]
+        if "send_plan" in effects:
+            variables = {f"plan.{word}": str(effects["send_plan"].get(word) or "") for word in PLAN_WORDS}
+        if "set_language" in effects:
+            language = effects["set_language"].get("language")
+        if not references:
+            return self._turn(pending, ["trouble"], state=answer.state), "empty"
+        turn = self._turn(
+            pending, references, state=answer.state, variables=variables, requests_counselor=asks, language=language
+        )
+        return turn, "answered"
+
+    def _crisis_heard_by_rasa(self, pending: Pending, category: str) -> Turn:
+        """Treat a crisis only Rasa heard as one, and count it: it is a measured miss of the guard."""
+        self.metrics.crises.labels(category, "rasa").inc()
+        card = self._composer.card(category, "unclear", pending.context, pending.channel)
+        return Turn(
+            [card],
+            pending.state,
+            flag=FlagRaised("crisis", category, "unclear", "rasa"),
+            counts=[("crisis_rasa", category)],
+        )
+
+    def _turn(
+        self,
+        pending: Pending,
+        references: Sequence[str],
+        *,
+        state: object = ...,
+        at: tuple[str, int] | None = None,
+        variables: dict[str, str] | None = None,
+        requests_counselor: bool = False,
+        language: str | None = None,
+    ) -> Turn:
+        """Render references into a turn; the gentle line goes first, the line to call last while a flag is open."""
+        context = replace(pending.context, language=language) if language else pending.context
+        channel, conversation = pending.channel, pending.conversation
+        replies = self._composer.references(references, context, channel, conversation, at=at, variables=variables)
+        if "choice" not in pending.body and self._is_concern(pending):
+            replies.insert(0, self._composer.say("concern", context, channel, conversation))
+        if reminder := self._composer.reminder(context, channel):
+            replies.append(reminder)
+        kept = pending.state if state is ... else state
+        return Turn(replies, kept, requests_counselor=requests_counselor, language=language)
+
+    def _is_concern(self, pending: Pending) -> bool:
+        """Whether the message tells of distress without danger, and the gentle line was not among the last replies."""
+        if any("concern" in (body.get("item") or "") for body in pending.context.recent_bodies):
+            return False
+        return self._assess(pending.body["text"], pending.context.language, pending.context.recent_texts).concern
+
+    async def erase(self, conversation: str, channel: str, language: str) -> list[StoredMessage]:
+        """Erase a conversation and say so; raises StoreAway when the record cannot be reached."""
+        flag_stays = await self._record.erase(conversation, self._clock.now())
+        await asyncio.to_thread(self._spool.forget, conversation)
+        self._recent.pop(conversation, None)
+        self.signals.notify(conversation)
+        item = "erased_flag_open" if flag_stays else "erased"
+        return [self.unrecorded(self._composer.say(item, self.bare_context(language), channel, ""), None)]
+
+
+def keyed(reply: Reply, inbound: Inbound) -> Reply:
+    """Return `reply` with the key a client knows it by, in the answer and later in the stream: it shows it once."""
+    return replace(reply, body={**reply.body, "key": f"{inbound.client_id}:0"})
