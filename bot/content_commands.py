@@ -1,0 +1,80 @@
+"""`handrail content ...`: check, sign, status, new, book."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bot.content import check as checks
+from bot.content import signing
+from bot.content import status as states
+from bot.content.book import write_book
+from bot.settings import read_settings
+
+app = typer.Typer(no_args_is_help=True, help="The reviewed content library.")
+
+Files = Annotated[list[str], typer.Argument(help="files of the content folder, for example items/coping/halt.md")]
+
+
+@app.command()
+def check() -> None:
+    """Fail on anything a person must not read: unsigned, altered, expired, wrong numbers, harmful or hard words."""
+    settings = read_settings()
+    problems = checks.check(settings.content_folder, now=datetime.now(UTC), roles=settings.reviewer_roles)
+    for problem in problems:
+        typer.echo(f"{problem.file}: {problem.what}\n    -> {problem.fix}")
+    typer.echo(f"content: {len(problems)} problems" if problems else "content: all good")
+    raise typer.Exit(1 if problems else 0)
+
+
+@app.command()
+def status() -> None:
+    """Show each item's sign-off, reviewer and due date, and the hotlines whose check is due."""
+    folder, now = read_settings().content_folder, datetime.now(UTC)
+    typer.echo(states.table(states.status(folder, now=now)))
+    for line in states.lines_to_check(folder, now=now):
+        typer.echo(line)
+
+
+@app.command()
+def sign(
+    files: Files,
+    reviewer: Annotated[str, typer.Option(help="an id in content/reviewers.yml")],
+    key: Annotated[Path, typer.Option(help="the reviewer's private key file")],
+    yes: Annotated[bool, typer.Option("--yes", help="sign without asking; for the demonstration reviewer")] = False,
+) -> None:
+    """Show exactly what would be signed, ask, and append the sign-off to the ledger."""
+    folder, now = read_settings().content_folder, datetime.now(UTC)
+    private = signing.read_key(key)
+    for file in files:
+        typer.echo(signing.review_sheet(folder, file) if not yes else file)
+        if yes or typer.confirm("Sign exactly this?"):
+            entry = signing.sign(folder, file, reviewer=reviewer, key=private, now=now)
+            typer.echo(
+                f"signed: {entry.item} ({entry.language}) version {entry.version}, review again {entry.next_review}"
+            )
+
+
+@app.command()
+def new(
+    item: Annotated[str, typer.Argument(help="folder/name, for example coping/short-walk")],
+    language: Annotated[str, typer.Option(help="en or es")] = "en",
+) -> None:
+    """Make the file of a new item, to be filled in and signed."""
+    text = signing.new_item(item, language)
+    path = read_settings().content_folder / "items" / f"{item}{'' if language == 'en' else '.' + language}.md"
+    if path.exists():
+        raise typer.BadParameter(f"{path.name} is there already; edit it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    typer.echo(f"made {path}")
+
+
+@app.command()
+def book(target: Annotated[Path, typer.Argument(help="the HTML file to write")] = Path("handrail-book.html")) -> None:
+    """Write every item with its sources, sign-off and due date into one HTML file, for reading on paper or screen."""
+    write_book(read_settings().content_folder, target, now=datetime.now(UTC))
+    typer.echo(f"wrote {target}")
