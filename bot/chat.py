@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import uuid
-from types import TracebackType
 from typing import Any
 
 import httpx
@@ -43,7 +42,7 @@ class Chat:
         return {"replies": shown, "flagged": flagged}
 
     def _wait_for_turn(self, sequence: int) -> list[dict[str, Any]]:
-        """Read the event stream until the last reply to message `sequence`; what came by then when it takes too long."""
+        """Read the event stream up to the last reply to `sequence`; what came by then when it takes too long."""
         replies: list[dict[str, Any]] = []
         headers = self._headers | {"last-event-id": str(self._cursor)}
         try:
@@ -71,9 +70,7 @@ class Chat:
     def __enter__(self) -> Chat:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._client.close()
 
 

@@ -29,14 +29,18 @@ class Part(StrEnum):
 
 
 @app.command()
-def serve(part: Annotated[Part, typer.Argument(help="which process; all of them under supervisor")] = Part.ALL) -> None:
+def serve(
+    part: Annotated[Part, typer.Argument(help="which process; all of them under supervisor")] = Part.ALL,
+    training: Annotated[bool, typer.Option("--train/--no-train", help="train first when data changed")] = True,
+) -> None:
     """Start the desk, Rasa and the actions, or one of them in the foreground."""
     from bot import processes
 
     settings = read_settings()
     if part is Part.ALL:
         _make_keys(settings)
-        processes.train(settings, typer.echo)
+        if training:
+            processes.train(settings, typer.echo)
         raise typer.Exit(processes.serve_all(settings, typer.echo))
     {Part.DESK: processes.serve_desk, Part.RASA: processes.serve_rasa, Part.ACTIONS: processes.serve_actions}[part](
         settings

@@ -67,7 +67,7 @@ def train(settings: Settings, say: Say, *, force: bool = False) -> bool:
 
 
 def rasa_environment(settings: Settings) -> dict[str, str]:
-    """Return the environment Rasa runs in: no telemetry; only warnings logged, for its debug log holds people's words."""
+    """Return the environment Rasa runs in: no telemetry; warnings only, for its debug log holds words."""
     return os.environ | {
         "RASA_TELEMETRY_ENABLED": "false",
         "LOG_LEVEL": "WARNING",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -41,15 +42,21 @@ def postgres_server() -> str:
     return url
 
 
-@pytest.fixture
-def postgres_url(postgres_server: str) -> Iterator[str]:
+@contextmanager
+def fresh_postgres(server: str) -> Iterator[str]:
     """A fresh PostgreSQL database, dropped afterwards."""
     name = f"handrail_test_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(postgres_server, autocommit=True) as admin:
+    with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(f'CREATE DATABASE "{name}"')
-    yield postgres_server.rsplit("/", 1)[0] + f"/{name}"
-    with psycopg.connect(postgres_server, autocommit=True) as admin:
+    yield server.rsplit("/", 1)[0] + f"/{name}"
+    with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    with fresh_postgres(postgres_server) as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -58,6 +65,23 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'handrail.db'}"
     return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def shared_desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeskThread]:
+    """One desk a module and kind of database, for tests that only talk to it; its Rasa is `desk.rasa`."""
+    home = tmp_path_factory.mktemp("desk")
+    with ExitStack() as stack:
+        url = f"sqlite:///{home / 'handrail.db'}"
+        if request.param == "postgresql":
+            url = stack.enter_context(fresh_postgres(request.getfixturevalue("postgres_server")))
+        rasa = FakeRasa(free_port())
+        stack.callback(rasa.stop)
+        desk = DeskThread(MovedClock(), home=home, rasa_url=rasa.url, database_url=url, conversations_per_minute=10_000)
+        stack.callback(desk.stop)
+        desk.rasa = rasa
+        desk.wait_for_record()
+        yield desk
 
 
 @pytest.fixture

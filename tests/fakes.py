@@ -24,20 +24,24 @@ class MovedClock(Clock):
 
 
 class FakeRasa:
-    """Serves POST /turn/. `answer` is the next body, `status` its status; `gate` holds answers back while it is clear."""
+    """Serves POST /turn/: `answer` is merged into the body, `status` its status; a clear `gate` holds answers back."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
-        self.answer: dict[str, Any] = {}
-        self.status = 200
-        self.turns: list[dict[str, Any]] = []
         self.gate = threading.Event()
-        self.gate.set()
         self.asked = threading.Event()
+        self.reset()
         app = Starlette(
             routes=[Route("/turn/", self._turn, methods=["POST"]), Route("/", lambda _: PlainTextResponse("hi"))]
         )
         self._server = ThreadedServer(app, port)
+
+    def reset(self) -> None:
+        self.answer: dict[str, Any] = {}
+        self.status = 200
+        self.turns: list[dict[str, Any]] = []
+        self.asked.clear()
+        self.gate.set()
 
     async def _turn(self, request: Request) -> JSONResponse:
         body = await request.json()

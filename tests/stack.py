@@ -20,7 +20,7 @@ from bot.app import create_app
 from bot.desk.clock import Clock
 from bot.settings import ROOT, Settings
 from bot.store.cipher import make_keys
-from tests.fakes import ThreadedServer, wait_until
+from tests.fakes import FakeRasa, ThreadedServer, wait_until
 
 START_TIMEOUT_SECONDS = 90.0
 
@@ -83,6 +83,8 @@ class Person:
 class DeskThread:
     """A desk served in a thread of this process, beside whatever Rasa the settings name."""
 
+    rasa: FakeRasa
+
     def __init__(self, clock: Clock, **settings: Any) -> None:
         port = free_port()
         self.settings = Settings(port=port, **settings)
@@ -123,6 +125,7 @@ class Stack:
         self.started_at = 0.0
 
     def start(self, *, with_model: bool = True, wait: bool = True) -> None:
+        """Start the processes; without a model Rasa never comes up."""
         models = Path(os.environ.get("HANDRAIL_TEST_MODELS", ROOT / ".handrail" / "models"))
         if with_model and not (self.home / "models").exists():
             shutil.copytree(models, self.home / "models")

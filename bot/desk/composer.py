@@ -123,3 +123,11 @@ def _follow(reference: str, at: tuple[str, int] | None) -> tuple[str, int]:
         return "menu", 0
     item, step = at
     return item, step + 1 if reference == "@next" else step
+
+
+def asks_if_safe(context: Context) -> str | None:
+    """Return what the last message shown asked about: a card's category, "misunderstood", or None."""
+    last = context.recent_bodies[-1] if context.recent_bodies else {}
+    if last.get("card"):
+        return context.crisis.category if context.crisis else None
+    return "misunderstood" if last.get("item") == "conversation/misunderstood" else None

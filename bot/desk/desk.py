@@ -15,7 +15,7 @@ import structlog
 from bot.crisis import Decision, Guard
 from bot.crisis.decision import FALLBACK_CATEGORY
 from bot.desk.clock import Clock
-from bot.desk.composer import Composer
+from bot.desk.composer import Composer, asks_if_safe
 from bot.desk.limits import Admission, Busy
 from bot.desk.metrics import Metrics
 from bot.desk.rasa import Answer as RasaAnswer
@@ -42,6 +42,9 @@ from bot.store.values import (
 REMEMBERED_CONVERSATIONS = 10_000
 RASA_CRISIS_CONFIDENCE = 0.6  # below it, Rasa's crisis intents are too often wrong on coping messages (docs/safety.md)
 EFFECTS_WITHOUT_RECORD = frozenset({"request_counselor", "erase"})
+NOT_SAFE = "not_safe"
+# Where a card asks "are you safe?", yes means just that; after the others (is somebody breathing?) it does not.
+SAFE_MEANS_SELF = frozenset({"misunderstood", "suicide", "self_harm", "harm_to_others", "violence"})
 PLAN_WORDS = ("triggers", "helps", "person")
 
 log = structlog.get_logger()
@@ -282,6 +285,8 @@ class Desk:
         choice = pending.body.get("choice") or {}
         if choice.get("effect") == "request_counselor":
             return self._turn(pending, ["counselor_requested"], requests_counselor=True), "choice"
+        if choice.get("reference") == NOT_SAFE:
+            return self._not_safe(pending), "crisis"
         if choice.get("reference"):
             at = (choice["item"], choice.get("step", 0)) if choice.get("item") else None
             return self._turn(pending, [choice["reference"]], at=at), "choice"
@@ -317,6 +322,12 @@ class Desk:
         intent = answer.intent or ""
         if intent.startswith("crisis_") and answer.confidence >= RASA_CRISIS_CONFIDENCE and "text" in pending.body:
             return self._crisis_heard_by_rasa(pending, intent.removeprefix("crisis_")), "crisis"
+        if intent in ("affirm", "deny") and (asked := asks_if_safe(pending.context)):
+            if intent == "deny":
+                return self._not_safe(pending), "crisis"
+            return self._turn(
+                pending, ["safe_now" if asked in SAFE_MEANS_SELF else "menu"], state=answer.state
+            ), "answered"
         effects = {effect.get("name"): effect for effect in answer.effects}
         references, variables, language = list(answer.references), None, None
         asks = "request_counselor" in effects or intent == "request_counselor"
@@ -343,6 +354,15 @@ class Desk:
             flag=FlagRaised("crisis", category, "unclear", "rasa"),
             counts=[("crisis_rasa", category)],
         )
+
+    def _not_safe(self, pending: Pending) -> Turn:
+        """Answer 'no' to a card's question: danger said anew, in as few letters as it takes."""
+        flag = pending.context.crisis
+        category = (flag and flag.category) or FALLBACK_CATEGORY
+        about = (flag and flag.about) or "unclear"
+        turn = self._turn(pending, [NOT_SAFE])
+        replies = [replace(reply, flagged=True) for reply in turn.replies]
+        return replace(turn, replies=replies, flag=FlagRaised("crisis", category, about, "person"))
 
     def _turn(
         self,

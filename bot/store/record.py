@@ -83,7 +83,7 @@ class Record:
 
     def _lock_conversation(self, session: Session, inbound: Inbound) -> tuple[Conversation, bool]:
         now = inbound.received_at_utc
-        made = session.execute(
+        made = session.scalar(
             self._insert(Conversation)
             .values(
                 id=inbound.conversation,
@@ -96,10 +96,11 @@ class Record:
                 last_at_utc=now,
             )
             .on_conflict_do_nothing()
+            .returning(Conversation.id)
         )
         conversation = session.get_one(Conversation, inbound.conversation, with_for_update=True, populate_existing=True)
         conversation.last_at_utc = now
-        return conversation, _rows(made) == 1
+        return conversation, made is not None
 
     def _accepted_before(self, session: Session, first: Message) -> Accepted:
         replies = session.scalars(
@@ -267,7 +268,7 @@ class Record:
     def _find_choice(self, session: Session, conversation_id: str, choice_id: str) -> Body | None:
         """Return the choice `<sequence>:<index>` of a message this conversation was shown, with its item and step."""
         sequence, _, index = choice_id.partition(":")
-        if not (sequence.isdecimal() and index.isdecimal() and len(choice_id) < 16):
+        if not (choice_id.isascii() and sequence.isdecimal() and index.isdecimal() and len(choice_id) < 16):
             return None
         message = session.scalar(
             select(Message).where(

@@ -1,0 +1,70 @@
+"""The guard: normalise, rules, classifier, decision; it answers whatever fails."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from bot.crisis.decision import FALLBACK_CATEGORY, Decision, Finding, combine
+from bot.crisis.rules import Rulebook
+
+RULES_FOLDER = Path(__file__).parent / "rules"
+RECENT_TEXTS = 2
+
+
+class Classifier(Protocol):
+    """What the guard needs of a statistical classifier."""
+
+    def classify(self, text: str, recent: Sequence[str]) -> list[Finding]: ...
+
+
+class Guard:
+    """Assesses messages; build it with `Guard.load()` once and share it, it keeps no state between messages."""
+
+    def __init__(
+        self,
+        rulebook: Rulebook | None,
+        classifier: Classifier | None = None,
+        *,
+        rules_health: str = "ok",
+        classifier_health: str = "absent",
+    ) -> None:
+        self._rulebook = rulebook
+        self._classifier = classifier
+        self._health = {"rules": rules_health, "classifier": classifier_health if classifier is None else "ok"}
+
+    @classmethod
+    def load(cls, folder: Path = RULES_FOLDER) -> "Guard":
+        """Read the rules; never raises: with unreadable rules every message counts as crisis and health() says so."""
+        try:
+            return cls(Rulebook.load(folder))
+        except Exception as error:  # whatever is wrong, people must still be answered
+            return cls(None, rules_health=f"failed: {type(error).__name__} while loading {folder.name}")
+
+    def health(self) -> dict[str, str]:
+        """Say for rules and classifier: "ok", "absent" (classifier only) or "failed: ..."; never holds message text."""
+        return dict(self._health)
+
+    def assess(self, text: str, lang: str | None, recent: Sequence[str] = ()) -> Decision:
+        """Decide about one inbound text; `recent` are up to two texts the same person sent before it, oldest first.
+
+        `lang` is a hint: rules of both languages always run, since people mix them and hints are often wrong.
+        When the rules fail the message counts as crisis; when the classifier fails the rules' answer stands.
+        """
+        earlier = list(recent)[-RECENT_TEXTS:]
+        try:
+            if self._rulebook is None:
+                return _failed("rules-failed")
+            findings = self._rulebook.find(text, earlier)
+        except Exception as error:  # fail safe, see the docstring
+            self._health["rules"] = f"failed: {type(error).__name__} while assessing"
+            return _failed("rules-failed")
+        if self._classifier is not None:
+            try:
+                findings += self._classifier.classify(text, earlier)
+            except Exception as error:  # the rules' answer stands
+                self._health["classifier"] = f"failed: {type(error).__name__} while assessing"
+        return combine(findings)
+
+
+def _failed(why: str) -> Decision:
+    return Decision(category=FALLBACK_CATEGORY, about="unclear", why=(why,))
