@@ -8,10 +8,6 @@ from typing import Annotated
 
 import typer
 
-from bot.content import check as checks
-from bot.content import signing
-from bot.content import status as states
-from bot.content.book import write_book
 from bot.settings import read_settings
 
 app = typer.Typer(no_args_is_help=True, help="The reviewed content library.")
@@ -22,6 +18,8 @@ Files = Annotated[list[str], typer.Argument(help="files of the content folder, f
 @app.command()
 def check() -> None:
     """Fail on anything a person must not read: unsigned, altered, expired, wrong numbers, harmful or hard words."""
+    from bot.content import check as checks
+
     settings = read_settings()
     problems = checks.check(settings.content_folder, now=datetime.now(UTC), roles=settings.reviewer_roles)
     for problem in problems:
@@ -33,6 +31,8 @@ def check() -> None:
 @app.command()
 def status() -> None:
     """Show each item's sign-off, reviewer and due date, and the hotlines whose check is due."""
+    from bot.content import status as states
+
     folder, now = read_settings().content_folder, datetime.now(UTC)
     typer.echo(states.table(states.status(folder, now=now)))
     for line in states.lines_to_check(folder, now=now):
@@ -47,6 +47,8 @@ def sign(
     yes: Annotated[bool, typer.Option("--yes", help="sign without asking; for the demonstration reviewer")] = False,
 ) -> None:
     """Show exactly what would be signed, ask, and append the sign-off to the ledger."""
+    from bot.content import signing
+
     folder, now = read_settings().content_folder, datetime.now(UTC)
     private = signing.read_key(key)
     for file in files:
@@ -64,6 +66,8 @@ def new(
     language: Annotated[str, typer.Option(help="en or es")] = "en",
 ) -> None:
     """Make the file of a new item, to be filled in and signed."""
+    from bot.content import signing
+
     text = signing.new_item(item, language)
     path = read_settings().content_folder / "items" / f"{item}{'' if language == 'en' else '.' + language}.md"
     if path.exists():
@@ -76,5 +80,7 @@ def new(
 @app.command()
 def book(target: Annotated[Path, typer.Argument(help="the HTML file to write")] = Path("handrail-book.html")) -> None:
     """Write every item with its sources, sign-off and due date into one HTML file, for reading on paper or screen."""
+    from bot.content.book import write_book
+
     write_book(read_settings().content_folder, target, now=datetime.now(UTC))
     typer.echo(f"wrote {target}")

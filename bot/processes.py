@@ -13,14 +13,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
-
 from bot.errors import SettingsError
 from bot.settings import ROOT, Settings
 from bot.store.cipher import read_keys
 
 MODEL = "handrail"
 TRAINED_FROM = ("config.yml", "domain.yml", "data")
+DESK_FIRST_SECONDS = 10.0
 SUPERVISOR_CONFIG = ROOT / "deploy" / "supervisord.conf"
 RASA_BIN = ROOT / ".venv" / "rasa" / "bin" / "rasa"
 
@@ -89,11 +88,13 @@ def serve_rasa(settings: Settings) -> None:
     command = [str(RASA_BIN), "run", "--model", str(model_path(settings)), "--interface", "127.0.0.1"]
     command += ["--port", str(settings.rasa_port), "--endpoints", "endpoints.yml", "--credentials", "credentials.yml"]
     os.chdir(ROOT)
+    wait_for_desk(settings)
     os.execve(RASA_BIN, command, environment)  # noqa: S606
 
 
 def serve_actions(settings: Settings) -> None:
     """Run the action server on loopback, in this one process so that a kill leaves nothing behind."""
+    wait_for_desk(settings)
     from rasa_sdk.endpoint import create_app
     from rasa_sdk.executor import ActionExecutor
 
@@ -102,6 +103,16 @@ def serve_actions(settings: Settings) -> None:
     create_app(executor, cors_origins=None).run(
         host="127.0.0.1", port=settings.actions_port, single_process=True, access_log=False, motd=False
     )
+
+
+def wait_for_desk(settings: Settings) -> None:
+    """Let the desk start first: it protects people alone, and imports of Rasa's size slow it down threefold."""
+    end = time.monotonic() + DESK_FIRST_SECONDS
+    while time.monotonic() < end:
+        with socket.socket() as probe:
+            if probe.connect_ex((settings.host, settings.port)) == 0:
+                return
+        time.sleep(0.1)
 
 
 def serve_desk(settings: Settings) -> None:
@@ -146,11 +157,13 @@ def serve_all(settings: Settings, say: Say) -> int:
     while supervisor.poll() is None:
         if not all(announced.values()):
             _announce(address, announced, say)
-        time.sleep(0.2)
+        time.sleep(1.0 if announced["desk"] else 0.2)
     return 0 if supervisor.returncode in (0, -signal.SIGTERM) else supervisor.returncode
 
 
 def _announce(address: str, announced: dict[str, bool], say: Say) -> None:
+    import httpx
+
     try:
         parts = httpx.get(f"{address}/readyz", timeout=2, trust_env=False).json()["parts"]
     except (httpx.HTTPError, ValueError, KeyError):

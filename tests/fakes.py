@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -80,7 +81,7 @@ class ThreadedServer:
         self._thread.join(10)
 
 
-def wait_until(condition: Any, failure: str, timeout_seconds: float = 30.0) -> Any:
+def wait_until(condition: Any, failure: str | Callable[[], str], timeout_seconds: float = 30.0) -> Any:
     """Return the first true value of `condition()`; fail with `failure` when there is none in time."""
     import time
 
@@ -89,4 +90,4 @@ def wait_until(condition: Any, failure: str, timeout_seconds: float = 30.0) -> A
         if value := condition():
             return value
         time.sleep(0.02)
-    raise AssertionError(failure)
+    raise AssertionError(failure() if callable(failure) else failure)

@@ -133,18 +133,22 @@ class Stack:
         log = (self.home / "serve.log").open("ab")
         self.started_at = time.monotonic()
         self._process = subprocess.Popen(
-            [str(Path(sys.executable).parent / "handrail"), "serve"],
+            [str(Path(sys.executable).parent / "handrail"), "serve", "--no-train"],
             env=self.environment,
             stdout=log,
             stderr=log,
             cwd=ROOT,
         )
         if wait:
-            self.wait_ready()
+            try:
+                self.wait_ready()
+            except BaseException:
+                self.stop()
+                raise
 
     def wait_ready(self, *parts: str) -> None:
         """Wait until the named parts, or all, say ok."""
-        wait_until(lambda: self._is_ready(parts), f"not ready: {self.parts()}\n{self.log()}", START_TIMEOUT_SECONDS)
+        wait_until(lambda: self._is_ready(parts), lambda: f"not ready: {self.parts()}\n{self.log()}", START_TIMEOUT_SECONDS)
 
     def _is_ready(self, parts: tuple[str, ...]) -> bool:
         status = self.parts()

@@ -55,8 +55,9 @@ def test_only_the_reviewers_own_key_signs_for_them(folder):
 
 
 def test_an_unusable_file_is_not_signed(folder):
-    file = folder.item("craving/surf", signed=False, colour="blue")
-    for name, named in ((file, "colour"), ("items/craving/none.md", "cannot be read")):
+    blue = folder.item("craving/surf", signed=False, colour="blue")
+    head = folder.item("craving/walk", signed=False, text="# Head")
+    for name, named in ((blue, "colour"), (head, "heading"), ("items/craving/none.md", "cannot be read")):
         with pytest.raises(ContentError, match=named):
             sign(folder.path, name, reviewer="tester", key=folder.key, now=NOW)
 

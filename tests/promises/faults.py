@@ -1,0 +1,141 @@
+"""The faults the promises are kept under: each is a context manager that breaks one part of a running Handrail."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+
+from tests.fakes import wait_until
+from tests.stack import Stack
+
+Fault = Callable[[Stack], AbstractContextManager[None]]
+
+
+@contextmanager
+def nothing(_: Stack) -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def rasa_killed(stack: Stack) -> Iterator[None]:
+    stack.supervisorctl("stop", "rasa")
+    yield
+    stack.supervisorctl("start", "rasa")
+    stack.wait_ready()
+
+
+@contextmanager
+def rasa_hung(stack: Stack) -> Iterator[None]:
+    pid = stack.signal("rasa", signal.SIGSTOP)
+    yield
+    os.kill(pid, signal.SIGCONT)
+    stack.wait_ready()
+
+
+@contextmanager
+def actions_gone(stack: Stack) -> Iterator[None]:
+    stack.supervisorctl("stop", "actions")
+    yield
+    stack.supervisorctl("start", "actions")
+
+
+@contextmanager
+def actions_hung(stack: Stack) -> Iterator[None]:
+    pid = stack.signal("actions", signal.SIGSTOP)
+    yield
+    os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def database_locked(stack: Stack) -> Iterator[None]:
+    holder = sqlite3.connect(stack.home / "handrail.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    yield
+    holder.execute("ROLLBACK")
+    holder.close()
+
+
+@contextmanager
+def database_read_only(stack: Stack) -> Iterator[None]:
+    """Remount the state folder (a tmpfs of its own) read-only; a chmod would not stop root."""
+    # the supervisor's logs sit on the same file system and are open for writing, so the remount is by bind
+    subprocess.run(["mount", "--bind", stack.home, stack.home], check=True)
+    subprocess.run(["mount", "-o", "remount,ro,bind", stack.home], check=True)
+    yield
+    subprocess.run(["umount", stack.home], check=True)
+
+
+@contextmanager
+def disk_full(stack: Stack) -> Iterator[None]:
+    """Fill the file system the state lives on to the last byte."""
+    filler = stack.home / "filler"
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(b"\0" * 4096)
+    with filler.open("ab", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(b"\0")
+    yield
+    filler.unlink()
+
+
+@contextmanager
+def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
+    """A folder on a file system of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0700", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=False)
+
+
+class Proxy:
+    """A TCP proxy before a server; `mode` is "pass", "closed" (stopped) or "black hole" (accepts, never answers)."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.mode = "pass"
+        self._open: list[socket.socket] = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def set(self, mode: str) -> None:
+        self.mode = mode
+        if mode == "closed":
+            for connection in self._open:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+            self._open.clear()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                if self.mode == "closed":
+                    client.close()
+                    continue
+                server = socket.create_connection(self._target)
+                self._open += [client, server]
+                for one, other in ((client, server), (server, client)):
+                    threading.Thread(target=self._pump, args=(one, other), daemon=True).start()
+
+    def _pump(self, one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while data := one.recv(65536):
+                if self.mode == "black hole":
+                    wait_until(lambda: self.mode != "black hole", "the proxy was left a black hole", 300)
+                other.sendall(data)
+        for each in (one, other):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._listener.close()
+        self.set("closed")
