@@ -81,7 +81,9 @@ class ThreadedServer:
         self._thread.join(10)
 
 
-def wait_until(condition: Any, failure: str | Callable[[], str], timeout_seconds: float = 30.0) -> Any:
+def wait_until(
+    condition: Any, failure: str | Callable[[], str], timeout_seconds: float = 30.0, every_seconds: float = 0.02
+) -> Any:
     """Return the first true value of `condition()`; fail with `failure` when there is none in time."""
     import time
 
@@ -89,5 +91,5 @@ def wait_until(condition: Any, failure: str | Callable[[], str], timeout_seconds
     while time.monotonic() < end:
         if value := condition():
             return value
-        time.sleep(0.02)
+        time.sleep(every_seconds)
     raise AssertionError(failure() if callable(failure) else failure)

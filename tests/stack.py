@@ -22,7 +22,7 @@ from bot.settings import ROOT, Settings
 from bot.store.cipher import make_keys
 from tests.fakes import FakeRasa, ThreadedServer, wait_until
 
-START_TIMEOUT_SECONDS = 90.0
+START_TIMEOUT_SECONDS = 240.0
 
 
 def free_port() -> int:
@@ -148,7 +148,9 @@ class Stack:
 
     def wait_ready(self, *parts: str) -> None:
         """Wait until the named parts, or all, say ok."""
-        wait_until(lambda: self._is_ready(parts), lambda: f"not ready: {self.parts()}\n{self.log()}", START_TIMEOUT_SECONDS)
+        wait_until(
+            lambda: self._is_ready(parts), lambda: f"not ready: {self.parts()}\n{self.log()}", START_TIMEOUT_SECONDS, 0.3
+        )
 
     def _is_ready(self, parts: tuple[str, ...]) -> bool:
         status = self.parts()

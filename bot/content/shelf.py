@@ -35,8 +35,7 @@ def read_shelf(folder: Path) -> Shelf:
     for path in sorted((folder / ITEMS_FOLDER).glob("**/*.md")):
         file = path.relative_to(folder).as_posix()
         try:
-            item = parse_item(path.read_bytes(), file)
-            _check_texts(item)
+            item = read_item(path.read_bytes(), file)
             if (item.id, item.language) in items:
                 raise ContentError(f"{file}: {item.id} is there twice: keep one of the two files")
             items[item.id, item.language] = item
@@ -54,8 +53,12 @@ def read_shelf(folder: Path) -> Shelf:
     return Shelf(list(items.values()), hotlines, ledger, problems)
 
 
-def _check_texts(item: Item) -> None:
-    """Refuse markup and variables that could not be rendered; plan variables belong to plan items."""
+def read_item(data: bytes, file: str) -> Item:
+    """Return the item in the bytes of a file; ContentError when it cannot be read or could not be rendered.
+
+    Variables come from the fixed list; the plan's own words belong to plan items only.
+    """
+    item = parse_item(data, file)
     allowed = COUNTRY_VARIABLES + (PLAN_VARIABLES if item.folder == "plan" else ())
     for text in item.web:
         check_markup(text, item.file, allowed)
@@ -65,6 +68,7 @@ def _check_texts(item: Item) -> None:
         check_plain(text, item.file, ())
     for text in item.labels.values():
         check_plain(LABEL_PLACE.sub("", text), item.file, ())
+    return item
 
 
 def unusable_line(item: Item, hotlines: Hotlines | None) -> str | None:

@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from bot.content import hotlines as lines
 from bot.content.check import check_item, grade, grades, messages
 from bot.content.hotlines import parse_hotlines
-from bot.content.item import ID, LANGUAGES, Item, parse_item
+from bot.content.item import ID, LANGUAGES, Item
 from bot.content.ledger import LEDGER_FILE, REVIEWERS_FILE, Entry, Ledger, seal
 from bot.content.rendering import numbered
-from bot.content.shelf import read_shelf
+from bot.content.shelf import read_item, read_shelf
 from bot.errors import ContentError
 
 REVIEW_DAYS = 365
@@ -78,16 +78,16 @@ def _prepare(path: Path, file: str, ledger: Ledger) -> tuple[str, str, int, str]
         sha256 = parse_hotlines(data, file).sha256
         version = _free_version(ledger, lines.ITEM, lines.LANGUAGE, sha256, 1)
         return lines.ITEM, lines.LANGUAGE, version, sha256
-    item = parse_item(data, file)
+    item = read_item(data, file)
     text = _with_field(data.decode(), "reading_grade", str(grade(item)))
-    signable = parse_item(text.encode(), file)
+    signable = read_item(text.encode(), file)
     version = _free_version(ledger, item.id, item.language, signable.sha256, item.version)
     text = _with_field(text, "version", str(version))
     if text.encode() != data:
         draft = path.with_suffix(".draft")
         draft.write_bytes(text.encode())
         os.replace(draft, path)
-    return item.id, item.language, version, parse_item(text.encode(), file).sha256
+    return item.id, item.language, version, read_item(text.encode(), file).sha256
 
 
 def _read(path: Path, file: str) -> bytes:
@@ -119,7 +119,7 @@ def review_sheet(folder: Path, file: str) -> str:
     if file == lines.FILE:
         parse_hotlines(data, file)
         return data.decode()
-    item = parse_item(data, file)
+    item = read_item(data, file)
     before = shelf.ledger.entries(item.id, item.language)
     last = f"version {before[-1].version} by {before[-1].reviewer}, {before[-1].signed_at}" if before else "never"
     sheet = [f"{item.id} ({item.language}), version {item.version}; last signed: {last}", ""]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -96,14 +97,19 @@ class Database:
 
     def is_current(self) -> bool:
         """Whether the schema is at the newest revision; StoreAway when the database does not answer."""
-        head = ScriptDirectory.from_config(_alembic_config()).get_current_head()
-        return (
-            self.call(lambda s: MigrationContext.configure(s.connection()).get_current_revision(), writes=False) == head
+        return self.call(lambda s: MigrationContext.configure(s.connection()).get_current_revision(), writes=False) == (
+            newest_revision()
         )
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
         self.engine.dispose()
+
+
+@cache
+def newest_revision() -> str | None:
+    """Return the revision this code needs."""
+    return ScriptDirectory.from_config(_alembic_config()).get_current_head()
 
 
 def _alembic_config() -> Config:

@@ -77,7 +77,8 @@ class Record:
                 self._count(
                     session, now, conversation.channel, f"crisis_{composed.flag.heard_by}", composed.flag.category
                 )
-        stored = self._add_replies(session, conversation, composed.replies, message.sequence, now) if by_bot else ()
+        spoken = composed.replies if by_bot else [reply for reply in composed.replies if reply.body["card"]]
+        stored = self._add_replies(session, conversation, spoken, message.sequence, now)
         self._count(session, now, conversation.channel, "messages", "")
         return Accepted(message.sequence, message.flagged, needs_turn, stored)
 

@@ -57,14 +57,24 @@ def test_a_reload_keeps_the_conversation_once(visit: Visit) -> None:
     expect(widget.bot).to_have_count(3)
 
 
-def test_the_hotline_card_comes_with_the_answer_even_without_a_stream(visit: Visit, context: BrowserContext) -> None:
-    cut(context, EVENTS)
+def test_the_hotline_card_comes_with_the_answer(visit: Visit, context: BrowserContext) -> None:
+    held = []
+    context.route(EVENTS, lambda route: held.append(route))  # no stream
     widget = visit().open()
     expect(widget.bot).to_have_count(1)
     widget.say(CRISIS)
-    expect(widget.card).to_have_count(1)
-    expect(widget.card.locator("a[href='tel:988']").first).to_be_in_viewport()
-    expect(widget.card.locator("a[href='tel:911']").first).to_be_in_viewport()
+    card = widget.page.locator(".bot.card")  # the desk's, not the one built in
+    expect(card.locator("a[href='tel:988']").first).to_be_in_viewport(timeout=5_000)
+    expect(card.locator("a[href='tel:911']").first).to_be_in_viewport()
+
+
+def test_replies_arrive_where_streams_are_refused(visit: Visit, context: BrowserContext) -> None:
+    cut(context, EVENTS)
+    widget = visit().open()
+    widget.say(CRAVING)
+    expect(widget.bot).to_have_count(2)
+    expect(widget.own).to_have_count(1)
+    expect(widget.card).to_have_count(0)
 
 
 def test_the_card_shows_once_when_the_stream_brings_it_too(visit: Visit) -> None:

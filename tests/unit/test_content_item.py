@@ -1,7 +1,7 @@
 """The parser: a file becomes an item, or an error that names the file, the field and the fix."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.content import parse_item
@@ -112,6 +112,7 @@ FRONT = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(FRONT, st.text(max_size=200))
 def test_hostile_front_matter_never_escapes_as_anything_but_a_content_error(field, value):
     try:
@@ -124,6 +125,7 @@ def test_hostile_front_matter_never_escapes_as_anything_but_a_content_error(fiel
     assert refusal.startswith(FILE)
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=2000), st.text(max_size=500))
 def test_a_hostile_body_is_kept_as_written_or_refused(text, sms):
     try:

@@ -4,7 +4,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.content.rendering import (
@@ -108,6 +108,7 @@ def test_markdown_in_plain_texts_is_refused(text):
         check_plain(text, "item.md", ("emergency",))
 
 
+@settings(deadline=None)
 @given(HOSTILE)
 @example("</p><script>")
 def test_a_persons_words_come_out_literally_and_add_no_tag(words):
@@ -121,6 +122,7 @@ def test_a_persons_words_come_out_literally_and_add_no_tag(words):
     assert re.sub(r"\s+", " ", seen.text).strip() == re.sub(r"\s+", " ", f"My plan: {kept} and {kept}. {kept}").strip()
 
 
+@settings(deadline=None)
 @given(HOSTILE)
 def test_a_value_is_never_expanded_again(words):
     values = {"plan.triggers": words + "{{emergency}}{{plan.helps}}", "plan.helps": "SECRET", "emergency": "911"}
@@ -129,6 +131,7 @@ def test_a_value_is_never_expanded_again(words):
         assert "911" not in out or "911" in words
 
 
+@settings(deadline=None)
 @given(st.text(max_size=1000))
 def test_tamed_words_are_one_short_visible_line(words):
     kept = tame(words)
@@ -138,6 +141,7 @@ def test_tamed_words_are_one_short_visible_line(words):
     assert tame(kept) == kept
 
 
+@settings(deadline=None)
 @given(HOSTILE)
 def test_any_text_that_passes_the_check_renders_to_allowed_tags_only(text):
     try:
@@ -153,12 +157,14 @@ def test_any_text_that_passes_the_check_renders_to_allowed_tags_only(text):
     )
 
 
+@settings(deadline=None)
 @given(HOSTILE)
 def test_unchecked_markdown_still_cannot_smuggle_html(text):
     _, html = render_web(re.sub(r"[{}]|&#12[35];", "", text), {})
     assert set(Seen(html).tags) <= TAGS
 
 
+@settings(deadline=None)
 @given(HOSTILE)
 def test_a_plain_line_adds_no_tag(words):
     _, html = render_line("Call {{plan.person}}", {"plan.person": words})

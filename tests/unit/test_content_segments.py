@@ -1,7 +1,7 @@
 """SMS segments: encoding, units and counts by the standard."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.content.segments import EACH_SEGMENT, FIRST_SEGMENT, segment, unusual_characters
@@ -34,6 +34,7 @@ def test_counts(text, encoding, units, count):
     assert (size.encoding, size.units, size.count) == (encoding, units, count)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=600))
 def test_a_text_always_fits_its_segments(text):
     size = segment(text)

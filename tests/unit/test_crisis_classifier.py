@@ -71,11 +71,15 @@ def test_text_without_words_is_nothing(classifier):
 
 
 def test_finds_a_crisis_at_the_end_of_a_long_message(classifier):
-    text = "we talked about the garden and the weather and the new bus line. " * 40 + "i am going to kill myself tonight"
+    text = (
+        "we talked about the garden and the weather and the new bus line. " * 40 + "i am going to kill myself tonight"
+    )
     assert [finding.category for finding in classifier.classify(text)] == ["suicide"]
 
 
-@pytest.mark.parametrize("text", ["hello my friend " * 70_000, "a" + "\u0301" * 1_000_000, "x" * 1_000_000, "!" * 500_000])
+@pytest.mark.parametrize(
+    "text", ["hello my friend " * 70_000, "a" + "\u0301" * 1_000_000, "x" * 1_000_000, "!" * 500_000]
+)
 def test_a_megabyte_takes_bounded_time(classifier, text):
     began = time.process_time()
     classifier.classify(text, [text, text])

@@ -1,0 +1,152 @@
+"""Many conversations at once through the whole stack: does every reply belong to its conversation?
+
+    .venv/app/bin/python -m benchmarks.conversations [--people 200] [--restart]
+
+Each person fills in a recovery plan with words of their own and asks other things; the finished plan must hold these
+words and nobody else's. With --restart the desk and Rasa are killed while everybody is in the middle of the form.
+Prints a table and writes it to benchmarks/results/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+import statistics
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from benchmarks.results import write_result
+from tests.stack import Stack
+
+TRIES = 60
+
+
+class Person:
+    """One person with words nobody else uses; `turns` holds the seconds from sending to the last reply."""
+
+    def __init__(self, client: httpx.AsyncClient, number: int) -> None:
+        self._client, self.words = (
+            client,
+            [f"{name} {uuid.uuid4().hex[:12]} {number}" for name in ("payday", "walking", "sister")],
+        )
+        self.turns: list[float] = []
+        self.items: list[list[str]] = []
+        self.texts: list[str] = []
+
+    async def begin(self) -> None:
+        started = (await self._client.post("/api/conversations", json={})).json()
+        self._headers = {"authorization": f"Bearer {started['token']}"}
+
+    async def say(self, text: str) -> None:
+        """Send until acknowledged, as the widget does, and wait for the last reply of the turn."""
+        start, body = time.perf_counter(), {"id": str(uuid.uuid4()), "text": text}
+        answer = await self._retry(lambda: self._client.post("/api/messages", json=body, headers=self._headers))
+        replies = answer.json()["replies"] or await self._retry(lambda: self._replies(answer.json()["sequence"]))
+        self.turns.append(time.perf_counter() - start)
+        self.items.append([reply["item"] for reply in replies])
+        self.texts.append("\n".join(reply["text"] for reply in replies))
+
+    async def _retry(self, call: Any) -> Any:
+        for _ in range(TRIES):
+            try:
+                result = await call()
+                if not isinstance(result, httpx.Response) or result.status_code == 202:
+                    return result
+            except httpx.HTTPError:
+                pass
+            await asyncio.sleep(0.5)
+        raise SystemExit("the desk did not come back")
+
+    async def _replies(self, sequence: int) -> list[dict[str, Any]]:
+        headers, replies = self._headers | {"last-event-id": str(sequence)}, []
+        async with self._client.stream("GET", "/api/events", headers=headers) as stream:
+            async for line in stream.aiter_lines():
+                if line.startswith("data:"):
+                    message = json.loads(line.removeprefix("data:"))
+                    if message.get("in_reply_to") == sequence:
+                        replies.append(message)
+                        if message["last"]:
+                            return replies
+        raise httpx.ReadError("the stream ended")
+
+
+async def run(stack: Stack, count: int, restart: bool) -> list[Person]:
+    limits = httpx.Limits(max_connections=2 * count)
+    async with httpx.AsyncClient(base_url=stack.url, limits=limits, timeout=60, trust_env=False) as client:
+        people = [Person(client, number) for number in range(count)]
+        await asyncio.gather(*(person.begin() for person in people))
+        for text in ("hello", "make a plan"):
+            await asyncio.gather(*(person.say(text) for person in people))
+        await asyncio.gather(*(person.say(person.words[0]) for person in people))
+        if restart:
+            stack.signal("desk", signal.SIGKILL)
+            stack.signal("rasa", signal.SIGKILL)
+            await asyncio.to_thread(stack.wait_ready)
+        for number in (1, 2):
+            await asyncio.gather(*(person.say(person.words[number]) for person in people))
+        for text in (
+            "what happens in detox",
+            "the cravings are bad",
+            "what is methadone",
+            "what comes after detox",
+            "thanks",
+        ):
+            await asyncio.gather(*(person.say(text) for person in people))
+    return people
+
+
+def wrong(people: list[Person]) -> int:
+    """Return how many people did not get exactly their own words back in their plan."""
+    count = 0
+    for person in people:
+        others = [word for other in people if other is not person for word in other.words]
+        own = all(word in person.texts[4] for word in person.words)
+        foreign = any(word in text for text in person.texts for word in others)
+        count += not own or foreign
+    return count
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--people", type=int, default=200)
+    parser.add_argument("--restart", action="store_true", help="kill desk and Rasa in the middle of the form")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        stack = Stack(
+            Path(folder),
+            messages_per_minute="100000",
+            conversations_per_minute="100000",
+            turns_waiting="1000",
+            rasa_timeout_seconds="30",
+        )
+        stack.start()
+        try:
+            people = asyncio.run(run(stack, arguments.people, arguments.restart))
+        finally:
+            stack.stop()
+    seconds = sorted(turn for person in people for turn in person.turns)
+    rows = [
+        ("people at once", str(arguments.people)),
+        ("turns", str(len(seconds))),
+        ("desk and Rasa killed in the middle of the form", "yes" if arguments.restart else "no"),
+        ("plans with a wrong word or somebody else's", str(wrong(people))),
+        ("turn, median", f"{statistics.median(seconds):.2f} s"),
+        ("turn, 99th percentile", f"{seconds[int(len(seconds) * 0.99)]:.2f} s"),
+    ]
+    write_result(
+        f"conversations{'-restart' if arguments.restart else ''}",
+        "Many conversations at once",
+        ("figure", "value"),
+        rows,
+    )
+
+
+if __name__ == "__main__":
+    main()
