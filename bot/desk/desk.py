@@ -211,6 +211,7 @@ class Desk:
             await asyncio.wait_for(
                 asyncio.to_thread(self._spool.add, entry, int(inbound.received_at_utc.timestamp() * 1e9)), 1.0
             )
+            self.metrics.spooled.inc()
         except (StoreAway, TimeoutError):
             log.error("spool_away")
             durable = False

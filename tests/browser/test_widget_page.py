@@ -117,3 +117,13 @@ def test_the_demo_page_without_script_points_to_the_hotlines(browser: Browser, d
     page.goto(desk_url)
     expect(page.locator("noscript a, .notice a").first).to_have_attribute("href", re.compile("^/help"))
     context.close()
+
+
+def test_the_hotline_page_prints_dark_on_white_from_a_dark_screen(browser: Browser, desk_url: str) -> None:
+    context = browser.new_context(color_scheme="dark")
+    page = context.new_page()
+    page.goto(f"{desk_url}/help")
+    page.emulate_media(media="print")
+    colors = "e => [getComputedStyle(e).backgroundColor, getComputedStyle(e).color]"
+    assert page.locator(".lines > li").first.evaluate(colors) == ["rgb(255, 255, 255)", "rgb(0, 0, 0)"]
+    context.close()
