@@ -122,6 +122,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def desk_url(stack: Stack) -> str:
+def desk_url(request: pytest.FixtureRequest) -> str:
     """The address of a whole running Handrail, for browser tests; HANDRAIL_BROWSER_URL names another one."""
-    return os.environ.get("HANDRAIL_BROWSER_URL") or stack.url
+    return os.environ.get("HANDRAIL_BROWSER_URL") or str(request.getfixturevalue("stack").url)

@@ -149,7 +149,10 @@ class Stack:
     def wait_ready(self, *parts: str) -> None:
         """Wait until the named parts, or all, say ok."""
         wait_until(
-            lambda: self._is_ready(parts), lambda: f"not ready: {self.parts()}\n{self.log()}", START_TIMEOUT_SECONDS, 0.3
+            lambda: self._is_ready(parts),
+            lambda: f"not ready: {self.parts()}\n{self.log()}",
+            START_TIMEOUT_SECONDS,
+            0.3,
         )
 
     def _is_ready(self, parts: tuple[str, ...]) -> bool:

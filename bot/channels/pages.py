@@ -16,7 +16,7 @@ from bot.content import Library
 from bot.settings import Settings
 
 HERE = Path(__file__).parent
-CACHED_A_DAY = "public, max-age=86400, stale-if-error=604800"
+CACHED = "public, max-age=3600, stale-while-revalidate=86400, stale-if-error=604800"
 
 
 def create_router(settings: Settings, library: Library) -> APIRouter:
@@ -49,11 +49,11 @@ def create_router(settings: Settings, library: Library) -> APIRouter:
 
     @router.get("/widget.js")
     async def widget() -> Response:
-        return Response(script, media_type="text/javascript", headers={"Cache-Control": CACHED_A_DAY})
+        return Response(script, media_type="text/javascript", headers={"Cache-Control": CACHED})
 
     @router.get("/pages.css")
     async def styles() -> Response:
-        return Response(stylesheet, media_type="text/css", headers={"Cache-Control": CACHED_A_DAY})
+        return Response(stylesheet, media_type="text/css", headers={"Cache-Control": CACHED})
 
     return router
 
@@ -71,7 +71,7 @@ def widget_script(settings: Settings, library: Library) -> str:
 
 
 def _language(library: Library, language: str) -> dict[str, Any]:
-    card = library.card("suicide", about="unclear", language=language, channel="web")
+    card = library.fallback(language, "web")
     return {
         "labels": library.labels(language),
         "bar": library.bar(language),

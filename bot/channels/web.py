@@ -61,7 +61,7 @@ def create_router(settings: Settings, desk: Desk, record: Record, tokens: Tokens
             refusal = Refusal(429, "slow_down", "too many conversations were started", "wait a minute", "slow_down")
             return refuse(refusal, Decision(), language)
         conversation, token = tokens.issue(language)
-        replies = [show(desk.disclose(language, CHANNEL))]
+        replies = [show(desk.disclose(conversation, language, CHANNEL))]
         return JSONResponse({"conversation": conversation, "token": token, "replies": replies}, 201)
 
     @router.post(

@@ -131,3 +131,10 @@ def asks_if_safe(context: Context) -> str | None:
     if last.get("card"):
         return context.crisis.category if context.crisis else None
     return "misunderstood" if last.get("item") == "conversation/misunderstood" else None
+
+
+def choice_of_opening(opening: Reply, choice_id: str) -> Body | None:
+    """Return the choice `1:<index>` of a disclosure that is about to be recorded as message 1."""
+    offered = {f"1:{index}": choice for index, choice in enumerate(opening.body["choices"])}
+    found = offered.get(choice_id)
+    return None if found is None else {**found, "item": opening.item, "step": 0}

@@ -15,7 +15,7 @@ import structlog
 from bot.crisis import Decision, Guard
 from bot.crisis.decision import FALLBACK_CATEGORY
 from bot.desk.clock import Clock
-from bot.desk.composer import Composer, asks_if_safe
+from bot.desk.composer import Composer, asks_if_safe, choice_of_opening
 from bot.desk.limits import Admission, Busy
 from bot.desk.metrics import Metrics
 from bot.desk.rasa import Answer as RasaAnswer
@@ -159,10 +159,13 @@ class Desk:
         if accepted.needs_turn:
             self.start_turns(inbound.conversation)
 
+    def _opening(self, inbound: Inbound, context: Context) -> list[Reply]:
+        if not context.is_new:
+            return []
+        return [self._composer.say("disclosure", context, inbound.channel, inbound.conversation)]
+
     def _compose_text(self, inbound: Inbound, context: Context, decision: Decision) -> Composed:
-        opening = (
-            [self._composer.say("disclosure", context, inbound.channel, inbound.conversation)] if context.is_new else []
-        )
+        opening = self._opening(inbound, context)
         if decision.category is None:
             return Composed(inbound.text, opening=opening)
         card = self._composer.card(decision.category, decision.about, context, inbound.channel)
@@ -170,6 +173,9 @@ class Desk:
         return Composed(inbound.text, opening=opening, replies=[keyed(card, inbound)], flag=flag, needs_turn=False)
 
     def _compose_choice(self, inbound: Inbound, context: Context, choice: Body | None) -> Composed:
+        opening = self._opening(inbound, context)
+        if context.is_new:
+            choice = choice_of_opening(opening[0], inbound.choice or "")
         effect = (inbound.choice or "").removeprefix("effect:")
         if choice is None and effect in EFFECTS_WITHOUT_RECORD:
             choice = {"label": inbound.text or effect, "effect": effect}
@@ -183,9 +189,6 @@ class Desk:
             )
         if choice.get("effect") == "erase":
             raise EraseChosen
-        opening = (
-            [self._composer.say("disclosure", context, inbound.channel, inbound.conversation)] if context.is_new else []
-        )
         return Composed(choice["label"], choice=choice, opening=opening)
 
     async def _receive_without_record(self, inbound: Inbound, decision: Decision, error: StoreAway) -> Answer:
@@ -221,9 +224,13 @@ class Desk:
         """Return `reply` as a message without a place in the record."""
         return StoredMessage(None, "bot", reply.body, client_id, None, True, reply.flagged, self._clock.now())
 
-    def disclose(self, language: str, channel: str) -> StoredMessage:
-        """Return the disclosure: a program, not a person, not a clinician, not an emergency service."""
-        return self.unrecorded(self._composer.say("disclosure", self.bare_context(language), channel, ""), None)
+    def disclose(self, conversation: str, language: str, channel: str) -> StoredMessage:
+        """Return the disclosure: a program, not a person, not a clinician, not an emergency service.
+
+        It becomes the record's first message, with the first one of the person; so its choices work before that.
+        """
+        reply = self._composer.say("disclosure", self.bare_context(language), channel, conversation)
+        return replace(self.unrecorded(reply, None), sequence=1)
 
     def now(self) -> datetime:
         return self._clock.now()

@@ -66,6 +66,15 @@ def test_the_disclosure_opens_every_record(desk: DeskThread) -> None:
     assert record[1]["author"] == "person"
 
 
+def test_the_choices_of_the_disclosure_work_as_the_very_first_message(desk: DeskThread, fake_rasa: FakeRasa) -> None:
+    person = desk.person()
+    replies = person.say(choice=choice_of(person.opening, "I have a craving"))
+    assert replies[0]["item"].startswith("coping/")
+    assert fake_rasa.turns == []
+    assert person.record()[0]["item"] == "system/disclosure"
+    assert person.record()[1]["text"] == "I have a craving"
+
+
 def test_a_crisis_is_answered_in_the_answer_without_rasa(desk: DeskThread, fake_rasa: FakeRasa) -> None:
     answer = desk.person().post(CRISIS).json()
     assert answer["flagged"]
@@ -189,7 +198,7 @@ def test_an_unknown_choice_is_refused_and_changes_nothing(desk: DeskThread, choi
 def test_a_choice_of_another_conversation_is_refused(desk: DeskThread) -> None:
     one, other = desk.person(), desk.person()
     one.say("hello")
-    assert other.post(choice="1:0").status_code == 422
+    assert other.post(choice="3:0").status_code == 422
 
 
 def test_nothing_repeats_while_others_remain(desk: DeskThread) -> None:

@@ -6,7 +6,7 @@
   handrail.LABELS = [
     "launcher", "unread", "title", "subtitle", "close", "leave", "leave_help", "menu", "bar", "log",
     "input", "send", "sending", "sent", "waiting", "failed", "retry", "ask_send", "send_now", "discard",
-    "connecting", "offline", "back_online", "ended", "typing", "new_message", "choices",
+    "offline", "back_online", "ended", "typing", "new_message", "choices",
     "you", "bot", "counselor", "demo_notice", "help_page",
     "new_conversation", "new_confirm", "new_yes", "erase", "erase_confirm", "erase_yes", "erase_failed", "cancel",
     "language", "language_name", "language_request", "text_larger", "text_smaller",
