@@ -45,7 +45,8 @@ soak: test-env rasa-env ## the long promise tests: 200 kills, long loads
 
 bench: test-env rasa-env ## measure the figures beside their peers, into benchmarks/results/
 	@$(BIN)/handrail train
-	@$(BIN)/python -m benchmarks.turns
+	@$(BIN)/python -m benchmarks.conversations
+	@$(BIN)/python -m benchmarks.conversations --restart
 
 clean: ## remove both environments (not the state in .handrail/)
 	rm -rf .venv

@@ -15,13 +15,13 @@ import structlog
 from bot.crisis import Decision, Guard
 from bot.crisis.decision import FALLBACK_CATEGORY
 from bot.desk.clock import Clock
-from bot.desk.composer import Composer, asks_if_safe, choice_of_opening
-from bot.desk.limits import Admission, Busy
+from bot.desk.composer import Composer, choice_of_opening
+from bot.desk.limits import Admission
 from bot.desk.metrics import Metrics
-from bot.desk.rasa import Answer as RasaAnswer
 from bot.desk.rasa import Rasa
 from bot.desk.signals import Signals
-from bot.errors import AssistantAway, AssistantRefused, Refusal, StoreAway
+from bot.desk.turns import Turns
+from bot.errors import Refusal, StoreAway
 from bot.store.record import Record
 from bot.store.spool import Spool
 from bot.store.values import (
@@ -35,17 +35,10 @@ from bot.store.values import (
     Pending,
     Reply,
     StoredMessage,
-    Turn,
-    late,
 )
 
 REMEMBERED_CONVERSATIONS = 10_000
-RASA_CRISIS_CONFIDENCE = 0.6  # below it, Rasa's crisis intents are too often wrong on coping messages (docs/safety.md)
 EFFECTS_WITHOUT_RECORD = frozenset({"request_counselor", "erase"})
-NOT_SAFE = "not_safe"
-# Where a card asks "are you safe?", yes means just that; after the others (is somebody breathing?) it does not.
-SAFE_MEANS_SELF = frozenset({"misunderstood", "suicide", "self_harm", "harm_to_others", "violence"})
-PLAN_WORDS = ("triggers", "helps", "person")
 
 log = structlog.get_logger()
 
@@ -81,8 +74,8 @@ class Desk:
         late_after_seconds: float,
     ) -> None:
         self._guard, self._composer, self._record, self._spool = guard, composer, record, spool
-        self._rasa, self.signals, self._admission, self.metrics = rasa, signals, admission, metrics
-        self._clock, self._late_after_seconds = clock, late_after_seconds
+        self.signals, self.metrics, self._clock = signals, metrics, clock
+        self._turns = Turns(self._assess, composer, rasa, admission, metrics, clock, late_after_seconds)
         self._recent: OrderedDict[str, deque[str]] = OrderedDict()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -263,7 +256,10 @@ class Desk:
             try:
                 while pending := await self._record.pending(conversation):
                     self.signals.tell(conversation, "typing", {})
-                    turn, outcome = await self._take_turn(pending)
+                    turn, outcome = await self._turns.take(pending)
+                    if turn.erases:
+                        await self._erase_as_asked(pending)
+                        return
                     stored = await self._record.commit(pending, turn, self._clock.now())
                     self.metrics.turns.labels(outcome if stored is not None else "dropped").inc()
                     self.signals.notify(conversation)
@@ -280,125 +276,17 @@ class Desk:
                 if pending:
                     self._say_unrecorded(pending)
 
+    async def _erase_as_asked(self, pending: Pending) -> None:
+        """Erase, and say so to the open streams: the record holds nothing to say it from."""
+        for message in await self.erase(pending.conversation, pending.channel, pending.context.language):
+            shown = replace(message, in_reply_to=pending.sequence)
+            self.signals.tell(pending.conversation, "reply", {"message": shown})
+
     def _say_unrecorded(self, pending: Pending) -> None:
         """Tell the open streams that the message is kept and its answer is not ready: never silence (promise P2)."""
         reply = self._composer.say("store_away", pending.context, pending.channel, pending.conversation)
         message = self.unrecorded(reply, None)
         self.signals.tell(pending.conversation, "reply", {"message": replace(message, in_reply_to=pending.sequence)})
-
-    async def _take_turn(self, pending: Pending) -> tuple[Turn, str]:
-        """Return what a pending message is answered with, and the outcome's name for the metrics."""
-        if late(pending, self._clock.now(), self._late_after_seconds):
-            return self._turn(pending, ["late"]), "late"
-        choice = pending.body.get("choice") or {}
-        if choice.get("effect") == "request_counselor":
-            return self._turn(pending, ["counselor_requested"], requests_counselor=True), "choice"
-        if choice.get("reference") == NOT_SAFE:
-            return self._not_safe(pending), "crisis"
-        if choice.get("reference"):
-            at = (choice["item"], choice.get("step", 0)) if choice.get("item") else None
-            return self._turn(pending, [choice["reference"]], at=at), "choice"
-        said = (
-            {"choice": {"intent": choice["intent"], "entities": choice.get("entities", {})}}
-            if choice
-            else {"text": pending.body["text"]}
-        )
-        try:
-            async with self._admission.turn():
-                answer = await self._ask(pending, said)
-        except Busy:
-            return self._turn(pending, ["busy"]), "busy"
-        except AssistantRefused:
-            return self._turn(pending, ["fallback"]), "refused"
-        except AssistantAway:
-            item = "trouble" if self._rasa.has_answered else "waking_up"
-            return self._turn(pending, [item]), item
-        return self._render(pending, answer)
-
-    async def _ask(self, pending: Pending, said: Body) -> RasaAnswer:
-        turn_id = f"{pending.conversation}:{pending.sequence}"
-        language = pending.context.language
-        try:
-            return await self._rasa.turn(turn_id, said, language, pending.state)
-        except AssistantRefused:
-            if pending.state is None:
-                raise
-            log.warning("dialogue_state_refused", conversation=pending.conversation)
-            return await self._rasa.turn(turn_id, said, language, None)
-
-    def _render(self, pending: Pending, answer: RasaAnswer) -> tuple[Turn, str]:
-        intent = answer.intent or ""
-        if intent.startswith("crisis_") and answer.confidence >= RASA_CRISIS_CONFIDENCE and "text" in pending.body:
-            return self._crisis_heard_by_rasa(pending, intent.removeprefix("crisis_")), "crisis"
-        if intent in ("affirm", "deny") and (asked := asks_if_safe(pending.context)):
-            if intent == "deny":
-                return self._not_safe(pending), "crisis"
-            return self._turn(
-                pending, ["safe_now" if asked in SAFE_MEANS_SELF else "menu"], state=answer.state
-            ), "answered"
-        effects = {effect.get("name"): effect for effect in answer.effects}
-        references, variables, language = list(answer.references), None, None
-        asks = "request_counselor" in effects or intent == "request_counselor"
-        if asks and not references:
-            references = ["counselor_requested"]
-        if "send_plan" in effects:
-            variables = {f"plan.{word}": str(effects["send_plan"].get(word) or "") for word in PLAN_WORDS}
-        if "set_language" in effects:
-            language = effects["set_language"].get("language")
-        if not references:
-            return self._turn(pending, ["trouble"], state=answer.state), "empty"
-        turn = self._turn(
-            pending, references, state=answer.state, variables=variables, requests_counselor=asks, language=language
-        )
-        return turn, "answered"
-
-    def _crisis_heard_by_rasa(self, pending: Pending, category: str) -> Turn:
-        """Treat a crisis only Rasa heard as one, and count it: it is a measured miss of the guard."""
-        self.metrics.crises.labels(category, "rasa").inc()
-        card = self._composer.card(category, "unclear", pending.context, pending.channel)
-        return Turn(
-            [card],
-            pending.state,
-            flag=FlagRaised("crisis", category, "unclear", "rasa"),
-            counts=[("crisis_rasa", category)],
-        )
-
-    def _not_safe(self, pending: Pending) -> Turn:
-        """Answer 'no' to a card's question: danger said anew, in as few letters as it takes."""
-        flag = pending.context.crisis
-        category = (flag and flag.category) or FALLBACK_CATEGORY
-        about = (flag and flag.about) or "unclear"
-        turn = self._turn(pending, [NOT_SAFE])
-        replies = [replace(reply, flagged=True) for reply in turn.replies]
-        return replace(turn, replies=replies, flag=FlagRaised("crisis", category, about, "person"))
-
-    def _turn(
-        self,
-        pending: Pending,
-        references: Sequence[str],
-        *,
-        state: object = ...,
-        at: tuple[str, int] | None = None,
-        variables: dict[str, str] | None = None,
-        requests_counselor: bool = False,
-        language: str | None = None,
-    ) -> Turn:
-        """Render references into a turn; the gentle line goes first, the line to call last while a flag is open."""
-        context = replace(pending.context, language=language) if language else pending.context
-        channel, conversation = pending.channel, pending.conversation
-        replies = self._composer.references(references, context, channel, conversation, at=at, variables=variables)
-        if "choice" not in pending.body and self._is_concern(pending):
-            replies.insert(0, self._composer.say("concern", context, channel, conversation))
-        if reminder := self._composer.reminder(context, channel):
-            replies.append(reminder)
-        kept = pending.state if state is ... else state
-        return Turn(replies, kept, requests_counselor=requests_counselor, language=language)
-
-    def _is_concern(self, pending: Pending) -> bool:
-        """Whether the message tells of distress without danger, and the gentle line was not among the last replies."""
-        if any("concern" in (body.get("item") or "") for body in pending.context.recent_bodies):
-            return False
-        return self._assess(pending.body["text"], pending.context.language, pending.context.recent_texts).concern
 
     async def erase(self, conversation: str, channel: str, language: str) -> list[StoredMessage]:
         """Erase a conversation and say so; raises StoreAway when the record cannot be reached."""

@@ -129,6 +129,7 @@ class Turn:
     requests_counselor: bool = False
     language: str | None = None
     counts: Sequence[tuple[str, str]] = ()
+    erases: bool = False
 
 
 class ConversationErased(Exception):

@@ -1,6 +1,7 @@
 """The turn through a running desk: record, Rasa's references rendered, cards, choices, effects, erasing."""
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -258,6 +259,20 @@ def test_erasing_removes_every_word_and_the_token_opens_nothing(desk: DeskThread
     assert person.post("hello again").status_code == 401
     assert person.client.get("/api/me", headers=person.headers).status_code == 401
     assert rows(desk, person, "messages", "id") == []
+
+
+def test_erasing_by_words_erases_and_says_so(desk: DeskThread, fake_rasa: FakeRasa) -> None:
+    person = desk.person()
+    person.say("hello")
+    fake_rasa.answer = {"references": [], "effects": [{"name": "erase"}]}
+    fake_rasa.gate.clear()
+    sequence = person.post("yes, delete it").json()["sequence"]
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(lambda: next(person.stream(after=sequence)))
+        wait_until(lambda: desk.parts.desk.signals._listeners.get(person.conversation), "no stream was opened")
+        fake_rasa.gate.set()
+        assert first.result(10)["item"] == "system/erased"
+    assert person.client.get("/api/me", headers=person.headers).status_code == 401
 
 
 def test_erasing_with_an_open_flag_keeps_kind_and_times_and_says_so(desk: DeskThread) -> None:

@@ -147,7 +147,7 @@ def test_without_a_model_and_while_starting(tmp_path) -> None:
     (tmp_path / "home").mkdir()
     stack.start(with_model=False, wait=False)
     try:
-        wait_until(lambda: bool(stack.parts()), "the desk did not start", 60)
+        wait_until(lambda: bool(stack.parts()), "the desk did not start", 150)
         seconds = time.monotonic() - stack.started_at
         check(stack, "en")
         ordinary = replies_in_time(stack.person(), ORDINARY["en"], REPLY_SECONDS)
@@ -162,7 +162,7 @@ def test_without_content_the_built_in_card_and_fallback_are_said(tmp_path) -> No
     (tmp_path / "home").mkdir()
     stack.start(with_model=False, wait=False)
     try:
-        wait_until(lambda: bool(stack.parts()), "the desk did not start", 60)
+        wait_until(lambda: bool(stack.parts()), "the desk did not start", 150)
         check(stack, "en")
         check(stack, "es")
         assert httpx.get(f"{stack.url}/help", trust_env=False).status_code == 200
