@@ -8,6 +8,7 @@ from bot.crisis.decision import FALLBACK_CATEGORY, Decision, Finding, combine
 from bot.crisis.rules import Rulebook
 
 RULES_FOLDER = Path(__file__).parent / "rules"
+MODEL_FOLDER = Path(__file__).parent / "model"
 RECENT_TEXTS = 2
 
 
@@ -33,12 +34,18 @@ class Guard:
         self._health = {"rules": rules_health, "classifier": classifier_health if classifier is None else "ok"}
 
     @classmethod
-    def load(cls, folder: Path = RULES_FOLDER) -> "Guard":
-        """Read the rules; never raises: with unreadable rules every message counts as crisis and health() says so."""
+    def load(cls, folder: Path = RULES_FOLDER, model: Path | None = MODEL_FOLDER) -> "Guard":
+        """Read rules and classifier; never raises, health() says what failed.
+
+        With unreadable rules every message counts as crisis; without a classifier (or with `model` None) the rules
+        answer alone.
+        """
+        classifier, classifier_health = _load_classifier(model)
         try:
-            return cls(Rulebook.load(folder))
+            rulebook, rules_health = Rulebook.load(folder), "ok"
         except Exception as error:  # whatever is wrong, people must still be answered
-            return cls(None, rules_health=f"failed: {type(error).__name__} while loading {folder.name}")
+            rulebook, rules_health = None, f"failed: {type(error).__name__} while loading {folder.name}"
+        return cls(rulebook, classifier, rules_health=rules_health, classifier_health=classifier_health)
 
     def health(self) -> dict[str, str]:
         """Say for rules and classifier: "ok", "absent" (classifier only) or "failed: ..."; never holds message text."""
@@ -64,6 +71,17 @@ class Guard:
             except Exception as error:  # the rules' answer stands
                 self._health["classifier"] = f"failed: {type(error).__name__} while assessing"
         return combine(findings)
+
+
+def _load_classifier(model: Path | None) -> tuple[Classifier | None, str]:
+    if model is None:
+        return None, "absent"
+    try:
+        from bot.crisis.classifier import Classifier as Encoder
+
+        return Encoder.load(model), "ok"
+    except Exception as error:  # the rules answer alone, and readiness says so
+        return None, f"failed: {type(error).__name__} while loading {model.name}"
 
 
 def _failed(why: str) -> Decision:

@@ -8,6 +8,7 @@ import pytest
 
 from bot.crisis.classifier import MODEL_FOLDER, MOST_WINDOWS, WINDOW_TOKENS, Classifier, _windows, prepare
 from bot.crisis.decision import CATEGORIES
+from bot.crisis.guard import Guard
 from bot.crisis.training import coverage
 from bot.errors import GuardError
 
@@ -20,7 +21,7 @@ CRISES = [
     ("violence", "self", "my husband choked me last night and says next time he wont stop"),
     ("harm_to_others", "self", "im going to kill my stepdad when he comes home, im waiting in the kitchen"),
     ("reality_distress", "self", "the neighbours put a chip in my teeth and now the tv is giving me orders"),
-    ("child_danger", "other", "my sister is passed out and her baby has been alone in the bath"),
+    ("child_danger", "other", "the woman next door goes out all night and leaves her toddler alone, hes crying again"),
 ]
 ORDINARY = [
     "i could murder a coffee right now",
@@ -38,10 +39,20 @@ def classifier():
     return Classifier.load()
 
 
+@pytest.fixture(scope="module")
+def guard():
+    return Guard.load()
+
+
 @pytest.mark.parametrize(("category", "about", "text"), CRISES)
-def test_finds_a_crisis_and_whom_it_is_about(classifier, category, about, text):
-    (finding,) = classifier.classify(text)
-    assert (finding.category, finding.about, finding.why) == (category, about, "classifier")
+def test_rules_and_classifier_find_a_crisis_and_whom_it_is_about(guard, category, about, text):
+    decision = guard.assess(text, None)
+    assert (decision.category, decision.about) == (category, about)
+
+
+def test_the_classifier_hears_what_no_rule_spells_out(guard):
+    text = "my flatmate is on the floor, grey in the face and i cant get her to come round"
+    assert guard.assess(text, "en").why == ("classifier",)
 
 
 @pytest.mark.parametrize("text", ORDINARY)
@@ -51,15 +62,14 @@ def test_leaves_ordinary_messages_alone(classifier, text):
 
 def test_evidence_is_the_dangerous_sentence_of_the_original_text(classifier):
     text = "Hi, thanks for yesterday.  I am going to kill myself tonight! Anyway, how is your day?"
-    (finding,) = classifier.classify(text)
-    assert text[slice(*finding.span)] == "I am going to kill myself tonight!"
+    assert text[slice(*classifier._evidence(text))] == "I am going to kill myself tonight!"
 
 
-def test_hears_a_disclosure_split_over_messages(classifier):
-    recent = ["i just", "want to kill"]
-    assert not [found for text in recent for found in classifier.classify(text) if found.category in CATEGORIES]
-    (finding,) = classifier.classify("myself", recent)
-    assert (finding.category, finding.span) == ("suicide", None)
+def test_hears_a_disclosure_split_over_messages(guard):
+    recent = ["i just want to", "end"]
+    assert not [text for text in recent if guard.assess(text, "en").category]
+    assert guard.assess("my life", "en").category is None
+    assert guard.assess("my life", "en", recent).category == "suicide"
 
 
 def test_an_earlier_crisis_does_not_make_the_next_message_one(classifier):
@@ -121,9 +131,11 @@ def test_the_model_is_small():
     assert sum(path.stat().st_size for path in MODEL_FOLDER.iterdir()) <= 30_000_000
 
 
-def test_training_and_test_messages_are_read_and_differ():
-    training, test = coverage.read_training(), coverage.read_test()
-    assert {message.words for message in training}.isdisjoint(message.words for message in test)
+def test_the_test_split_holds_nothing_that_was_trained_on():
+    trained = {message.words for message in coverage.read_training()}
+    test = coverage.read_test()
+    assert len(test) > 1_900
+    assert trained.isdisjoint(message.words for message in test)
 
 
 def test_coverage_finds_near_duplicates_and_bad_lines(tmp_path):

@@ -170,3 +170,13 @@ def test_the_guard_imports_nothing_of_bot_but_itself_and_errors() -> None:
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             for name in names:
                 assert not name.startswith("bot.") or name.startswith(("bot.crisis", "bot.errors")), (path, name)
+
+
+def test_without_a_usable_model_the_rules_answer_and_health_says_so(tmp_path):
+    guard = Guard.load(model=tmp_path)
+    assert guard.health()["classifier"].startswith("failed")
+    assert guard.assess("i want to kill myself", "en").category == "suicide"
+
+
+def test_the_shipped_guard_has_both_parts():
+    assert Guard.load().health() == {"rules": "ok", "classifier": "ok"}

@@ -1,0 +1,169 @@
+"""The statistical classifier: a small fine-tuned encoder that hears what no rule spells out.
+
+    classifier = Classifier.load()                    # raises bot.errors.GuardError; no I/O afterwards
+    classifier.classify(text, recent) -> list[Finding]   # at most one finding: a category of CATEGORIES or "concern"
+
+`classify` keeps no state, is safe to call from several threads and answers in bounded time: a long text is read
+through at most MOST_WINDOWS windows. `recent` are the texts sent before, oldest first; short ones are joined with the
+text when the parts say nothing alone, so that a disclosure split over three messages is heard. The figures behind the
+thresholds are in model/README.md, the training in training/train.py.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from bot.crisis.decision import CATEGORIES, Finding
+from bot.crisis.normaliser import fold
+from bot.errors import GuardError
+
+MODEL_FOLDER = Path(__file__).parent / "model"
+LABELS = (*CATEGORIES, "concern", "none")
+ABOUT = ("self", "other")
+LONGEST_TEXT = 8_000  # characters; of a longer text the first and the last half are read
+WINDOW_TOKENS = 96
+MOST_WINDOWS = 8
+JOINED_WORDS = 30  # more words than this are no split disclosure: each part speaks for itself
+MOST_SENTENCES = 8  # looked at one by one to find the evidence of a found crisis
+_SENTENCE = re.compile(r"[^.!?\n]*[^\s.!?][^.!?\n]*[.!?]*")
+_SPACE = re.compile(r"\s+")
+_LOUD = re.compile(r"(.)\1{2,}")
+
+
+def prepare(text: str) -> str:
+    """Make a text as plain as the texts the model was trained on."""
+    if len(text) > LONGEST_TEXT:
+        text = text[: LONGEST_TEXT // 2] + " " + text[-LONGEST_TEXT // 2 :]
+    return _LOUD.sub(r"\1\1", _SPACE.sub(" ", fold(text).text)).strip()
+
+
+class Classifier:
+    """Tells crises from everything else; load it with `Classifier.load()`."""
+
+    def __init__(self, session: Any, tokenizer: Any, ends: tuple[int, int], thresholds: dict[str, float]) -> None:
+        self._session, self._tokenizer = session, tokenizer
+        self._crisis, self._joined = thresholds["crisis"], thresholds["joined"]
+        self._concern = thresholds["concern"]
+        self._first, self._last = ends
+
+    @property
+    def threshold(self) -> float:
+        """From this probability on a single text counts as a crisis."""
+        return self._crisis
+
+    @classmethod
+    def load(cls, folder: Path = MODEL_FOLDER) -> "Classifier":
+        """Read model, tokenizer and thresholds of a folder and try them once; raises GuardError."""
+        try:
+            import onnxruntime
+            from tokenizers import Tokenizer
+
+            settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+            if tuple(settings["labels"]) != LABELS:
+                raise ValueError("the labels differ from this version's")
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = options.inter_op_num_threads = 1
+            options.enable_cpu_mem_arena = False
+            options.log_severity_level = 3
+            session = onnxruntime.InferenceSession(
+                str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+            )
+            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            tokenizer.no_truncation()
+            tokenizer.no_padding()
+            loaded = cls(session, tokenizer, (settings["first"], settings["last"]), settings["thresholds"])
+            loaded.classify("warm up")
+        except Exception as error:  # a damaged file can raise nearly anything
+            raise GuardError(
+                f"the crisis model in {folder.name}/ cannot be used ({type(error).__name__}): install Handrail again "
+                "or run bot/crisis/training/train.py"
+            ) from error
+        return loaded
+
+    def classify(self, text: str, recent: Sequence[str] = ()) -> list[Finding]:
+        """Judge a text alone, and joined with the texts before it when it may only end what they began."""
+        alone = prepare(text)
+        joined, before = self._join(alone, recent)
+        parts = [part for part in (alone, joined, before) if part]
+        if not alone:
+            return []
+        scores = self.score(parts)
+        if scores[0].crisis >= self._crisis:
+            return [Finding(scores[0].category, scores[0].about, "classifier", self._evidence(text))]
+        if joined and scores[1].crisis >= self._joined and scores[2].crisis < self._crisis:
+            return [Finding(scores[1].category, scores[1].about, "classifier", None)]
+        if scores[0].concern >= self._concern:
+            return [Finding("concern", scores[0].about, "classifier", (0, len(text)))]
+        return []
+
+    def score(self, texts: Sequence[str]) -> "list[Score]":
+        """Score prepared texts; a long one is as dangerous as its most dangerous window."""
+        pieces: list[list[int]] = []
+        owners: list[int] = []
+        for owner, encoding in enumerate(self._tokenizer.encode_batch(list(texts), add_special_tokens=False)):
+            for window in _windows(encoding.ids):
+                pieces.append([self._first, *window, self._last])
+                owners.append(owner)
+        width = max(map(len, pieces))
+        ids = numpy.zeros((len(pieces), width), dtype=numpy.int64)
+        mask = numpy.zeros((len(pieces), width), dtype=numpy.int64)
+        for row, piece in enumerate(pieces):
+            ids[row, : len(piece)], mask[row, : len(piece)] = piece, 1
+        (logits,) = self._session.run(None, {"input_ids": ids, "attention_mask": mask})
+        best: list[Score | None] = [None] * len(texts)
+        for owner, row in zip(owners, logits.astype(numpy.float64), strict=True):
+            score, held = Score(row), best[owner]
+            if held is None or score.crisis > held.crisis:
+                best[owner] = score
+        return [score for score in best if score is not None]
+
+    def _join(self, alone: str, recent: Sequence[str]) -> tuple[str, str]:
+        """Return the recent texts with this one, and without it; empty when together they are no split disclosure."""
+        before = " ".join(filter(None, (prepare(text) for text in recent)))
+        joined = f"{before} {alone}"
+        if not before or len(joined.split()) > JOINED_WORDS:
+            return "", ""
+        return joined, before
+
+    def _evidence(self, text: str) -> tuple[int, int]:
+        """Find the sentence that sounds most dangerous; the whole text when there is one, or far too many."""
+        spans = [found.span() for found in _SENTENCE.finditer(text[:LONGEST_TEXT])]
+        if not 1 < len(spans) <= MOST_SENTENCES or len(text) > LONGEST_TEXT:
+            return 0, len(text)
+        plain = [(span, prepare(text[slice(*span)])) for span in spans]
+        kept = [(span, sentence) for span, sentence in plain if sentence]
+        if not kept:
+            return 0, len(text)
+        scores = self.score([sentence for _, sentence in kept])
+        start, end = kept[max(range(len(kept)), key=lambda index: scores[index].crisis)][0]
+        return start + len(text[start:end]) - len(text[start:end].lstrip()), end
+
+
+class Score:
+    """What the model says of one text; probabilities live only as long as the decision and are stored nowhere."""
+
+    __slots__ = ("about", "category", "concern", "crisis")
+
+    def __init__(self, logits: "numpy.ndarray[Any, numpy.dtype[numpy.float64]]") -> None:
+        labels = numpy.exp(logits[: len(LABELS)] - logits[: len(LABELS)].max())
+        labels /= labels.sum()
+        crises = labels[: len(CATEGORIES)]
+        self.crisis = float(crises.sum())
+        self.concern = self.crisis + float(labels[LABELS.index("concern")])
+        self.category = CATEGORIES[int(crises.argmax())]
+        self.about = ABOUT[int(logits[len(LABELS) :].argmax())]
+
+
+def _windows(ids: list[int]) -> list[list[int]]:
+    """Cut tokens into half-overlapping windows: all of them, or the first, the last and some spread between."""
+    if len(ids) <= WINDOW_TOKENS:
+        return [ids]
+    step = WINDOW_TOKENS // 2
+    cuts = list(range(0, len(ids) - step, step))
+    if len(cuts) > MOST_WINDOWS:
+        cuts = [cuts[round(index * (len(cuts) - 1) / (MOST_WINDOWS - 1))] for index in range(MOST_WINDOWS)]
+    return [ids[cut : cut + WINDOW_TOKENS] for cut in cuts]
