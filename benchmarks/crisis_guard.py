@@ -30,7 +30,7 @@ from bot.crisis.training.coverage import Message, read_test, read_training
 RESULTS = Path(__file__).parent / "results" / "crisis-guard.md"
 STRICT_KINDS = ("coping", "clinical", "human_request")  # at most 3 % false alarms; other near misses at most 5 %
 CHAT_MESSAGES = 20
-CHATS = 200
+CHATS = 100
 SPEED_ROUNDS = 2
 Flag = Callable[[str, str], bool]
 

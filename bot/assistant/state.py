@@ -22,7 +22,7 @@ from rasa.shared.core.events import (
 from rasa.shared.core.trackers import DialogueStateTracker
 
 STATE_VERSION = 1
-TURNS_KEPT = 6  # more than MemoizationPolicy's max_history of 5 states ever looks at
+TURNS_KEPT = 6  # the rules in data/rules look back one turn, the longest stories four
 
 UNKEPT = frozenset({"timestamp", "metadata", "policy", "confidence", "message_id", "input_channel"})
 

@@ -19,7 +19,8 @@ from bot.store.values import Body, FlagRaised, Pending, Turn, late
 
 Assess = Callable[[str, str | None, Sequence[str]], Decision]
 
-RASA_CRISIS_CONFIDENCE = 0.6  # below it, Rasa's crisis intents are too often wrong on coping messages (docs/safety.md)
+# Measured 2026-11-22: at 0.6 Rasa's crisis intents raise false cards on 3 % of everyday sentences, at 0.9 on 1 %.
+RASA_CRISIS_CONFIDENCE = 0.9
 NOT_SAFE = "not_safe"
 # Where a card asks "are you safe?", yes means just that; after the others (is somebody breathing?) it does not.
 SAFE_MEANS_SELF = frozenset({"misunderstood", "suicide", "self_harm", "harm_to_others", "violence"})

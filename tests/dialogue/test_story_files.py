@@ -19,7 +19,7 @@ def test_rasa_predicts_every_step_of_every_story(tmp_path: Path) -> None:
     models = os.environ.get("HANDRAIL_TEST_MODELS")
     model = Path(models) / "handrail.tar.gz" if models else model_path(Settings())
     command = [RASA_BIN, "test", "core", "--model", model, "--stories", stories, "--out", tmp_path / "results"]
-    command += ["--fail-on-prediction-errors", "--no-plot"]
+    command += ["--e2e", "--fail-on-prediction-errors", "--no-plot"]
     settings = Settings()
     done = subprocess.run(
         command, cwd=ROOT, env=rasa_environment(settings), capture_output=True, text=True, check=False

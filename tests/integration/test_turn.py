@@ -137,7 +137,7 @@ def test_you_misunderstood_gets_an_apology_and_a_safety_check(desk: DeskThread) 
 
 
 def test_a_crisis_only_rasa_hears_is_treated_as_one_and_counted(desk: DeskThread, fake_rasa: FakeRasa) -> None:
-    fake_rasa.answer = {"intent": "crisis_overdose", "references": ["card/overdose"], "confidence": 0.9}
+    fake_rasa.answer = {"intent": "crisis_overdose", "references": ["card/overdose"], "confidence": 0.95}
     replies = desk.person().say("something nobody expected")
     assert replies[0]["card"]
     assert replies[0]["flagged"]

@@ -329,6 +329,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, help="file for the averaged weights of every finished epoch")
     parser.add_argument("--resume", type=Path, help="start from such a file instead of the pretrained encoder")
     parser.add_argument("--limit", type=int, help="use only so many messages, to try the script")
+    parser.add_argument("--weigh", default="", help="kind of message that counts three times and no limit drops")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -340,7 +341,9 @@ def main() -> None:
         args.base = Path(spec.submodule_search_locations[0]) / "model"
     messages = read_training()
     random.Random(0).shuffle(messages)
-    kept, held = split(messages[: args.limit], args.held_back)
+    messages = messages[: args.limit] + [m for m in messages[args.limit or len(messages) :] if m.kind == args.weigh]
+    kept, held = split(messages, args.held_back)
+    kept += [m for m in kept if m.kind == args.weigh] * 2
     dialogue = read_dialogue(args.dialogue)
     print(f"{len(dialogue)} examples of the dialogue")
     known = {m.words for m in (*held, *read_test())}
