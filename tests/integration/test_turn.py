@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from bot.content import Library
-from tests.fakes import FakeRasa, MovedClock, wait_until
+from tests.fakes import FakeRasa, MovedClock, run_async, wait_until
 from tests.stack import DeskThread, Person
 
 CRISIS = "i don't want to be alive anymore"
@@ -301,15 +301,13 @@ def test_two_messages_at_once_are_answered_in_order(desk: DeskThread, fake_rasa:
 
 
 def test_after_a_claim_no_bot_message_is_sequenced(desk: DeskThread, fake_rasa: FakeRasa, clock: MovedClock) -> None:
-    import asyncio
-
     person = desk.person()
     person.say("hello")
     fake_rasa.gate.clear()
     fake_rasa.asked.clear()
     sequence = person.post("are you there").json()["sequence"]
     assert fake_rasa.asked.wait(5)
-    assert asyncio.run(desk.parts.record.claim(person.conversation, clock.now())) == 1
+    assert run_async(desk.parts.record.claim(person.conversation, clock.now())) == 1
     fake_rasa.gate.set()
     wait_until(lambda: count(desk, 'handrail_turns_total{outcome="dropped"}'), "the turn was not dropped")
     assert not [message for message in person.record() if message["in_reply_to"] == sequence]

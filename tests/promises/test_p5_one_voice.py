@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import threading
 import time
 
 import pytest
 
-from tests.fakes import MovedClock
+from tests.fakes import MovedClock, run_async, wait_until
 from tests.stack import DeskThread
 
 CLAIMS = 20
@@ -29,7 +28,7 @@ def race(desk: DeskThread, times: int) -> tuple[int, int]:
         sequence = person.post("are you there").json()["sequence"]
         threading.Timer(chance.random() * 0.03, desk.rasa.gate.set).start()
         time.sleep(chance.random() * 0.03)  # the race itself: either may win, nothing is waited for
-        asyncio.run(desk.parts.record.claim(person.conversation, MovedClock().now()))
+        run_async(desk.parts.record.claim(person.conversation, MovedClock().now()))
         claimed_at = max(message["sequence"] for message in person.record())
         desk.rasa.gate.wait(5)
         settle(desk)
@@ -43,8 +42,6 @@ def race(desk: DeskThread, times: int) -> tuple[int, int]:
 
 def settle(desk: DeskThread) -> None:
     """Wait until no turn is under way in the desk."""
-    from tests.fakes import wait_until
-
     wait_until(lambda: not desk.parts.desk._tasks, "a turn did not end")
 
 
@@ -64,7 +61,7 @@ def test_no_bot_message_after_a_claim_200_times(desk: DeskThread) -> None:
 def test_a_card_is_exempt_for_a_new_category(desk: DeskThread) -> None:
     person = desk.person()
     person.say("hello")
-    asyncio.run(desk.parts.record.claim(person.conversation, MovedClock().now()))
+    run_async(desk.parts.record.claim(person.conversation, MovedClock().now()))
     answer = person.post("i want to kill myself").json()
     assert answer["flagged"]
     assert answer["replies"][0]["card"]

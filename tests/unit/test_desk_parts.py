@@ -1,6 +1,5 @@
 """Tokens, limits, keys, cipher, spool, settings: the small parts of the desk and the store."""
 
-import asyncio
 import os
 import time
 
@@ -16,6 +15,7 @@ from bot.errors import SettingsError, StoreAway, UnreadableBody
 from bot.settings import read_settings
 from bot.store.cipher import Cipher, make_keys, read_keys
 from bot.store.spool import Spool
+from tests.fakes import run_async
 
 
 def test_a_token_names_its_conversation() -> None:
@@ -62,7 +62,7 @@ def test_admission_is_bounded_and_says_busy_at_once() -> None:
                 pass
         return time.monotonic() - start
 
-    assert asyncio.run(run()) < 1
+    assert run_async(run()) < 1
 
 
 def test_admission_gives_up_after_its_patience() -> None:
@@ -75,7 +75,7 @@ def test_admission_gives_up_after_its_patience() -> None:
         async with admission.turn():
             assert admission.waiting == 0
 
-    asyncio.run(run())
+    run_async(run())
 
 
 def test_keys_are_made_once_and_private(tmp_path) -> None:

@@ -34,7 +34,7 @@ def imports_of(path: Path) -> set[str]:
 
 def files_of(room: str) -> list[Path]:
     folder = ROOT / "bot" / room
-    return sorted(folder.rglob("*.py")) if folder.is_dir() else [ROOT / "bot" / f"{room}.py"]
+    return sorted(folder.rglob("*.py")) or sorted((ROOT / "bot").glob(f"{room}.py"))
 
 
 @pytest.mark.parametrize("room", LAYERS)
