@@ -1,4 +1,4 @@
-"""The statistical classifier: a small fine-tuned encoder that hears what no rule spells out.
+"""The statistical classifier: a small fine-tuned encoder, and n-grams beside it, hear what no rule spells out.
 
     classifier = Classifier.load()                    # raises bot.errors.GuardError; no I/O afterwards
     classifier.classify(text, recent) -> list[Finding]   # at most one finding: a category of CATEGORIES or "concern"
@@ -10,8 +10,11 @@ thresholds are in model/README.md, the training in training/train.py.
 """
 
 import json
+import math
 import re
+import zlib
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,8 @@ WINDOW_TOKENS = 96
 MOST_WINDOWS = 8
 JOINED_WORDS = 30  # more words than this are no split disclosure: each part speaks for itself
 MOST_SENTENCES = 8  # looked at one by one to find the evidence of a found crisis
+PLACES = 2**16  # of each kind of n-gram, words and letters
+_WORD = re.compile(r"[a-z0-9']+")
 _SENTENCE = re.compile(r"[^.!?\n]*[^\s.!?][^.!?\n]*[.!?]*")
 _SPACE = re.compile(r"\s+")
 _LOUD = re.compile(r"(.)\1{2,}")
@@ -41,11 +46,42 @@ def prepare(text: str) -> str:
     return _LOUD.sub(r"\1\1", _SPACE.sub(" ", fold(text).text)).strip()
 
 
+def hash_ngrams(prepared: str) -> tuple[list[int], list[int]]:
+    """Number the one- and two-word sequences of a text, and the two to four letters inside its words."""
+    words = _WORD.findall(prepared)
+    sequences = {*words, *map(" ".join, pairwise(words))}
+    padded = [f" {word[:60]} " for word in words]
+    letters = {word[at : at + n] for word in padded for n in (2, 3, 4) for at in range(max(1, len(word) - n + 1))}
+    return (
+        sorted({zlib.crc32(part.encode()) % PLACES for part in sequences}),
+        sorted({PLACES + zlib.crc32(part.encode()) % PLACES for part in letters}),
+    )
+
+
+class Wording:
+    """A linear model over hashed n-grams; it knows spellings and Spanish better than the English-centred encoder."""
+
+    def __init__(self, path: Path) -> None:
+        with numpy.load(path) as stored:
+            self._rarity, self._weight = stored["rarity"].astype("float32"), stored["weight"].astype("float32")
+            self._bias = float(stored["bias"][0])
+
+    def score(self, prepared: str) -> float:
+        """Give the log-odds of a crisis."""
+        total = self._bias
+        for places in hash_ngrams(prepared):
+            length = float(numpy.linalg.norm(self._rarity[places]))
+            total += float(self._weight[places].sum()) / length if length else 0.0
+        return total
+
+
 class Classifier:
     """Tells crises from everything else; load it with `Classifier.load()`."""
 
-    def __init__(self, session: Any, tokenizer: Any, ends: tuple[int, int], thresholds: dict[str, float]) -> None:
-        self._session, self._tokenizer = session, tokenizer
+    def __init__(
+        self, session: Any, tokenizer: Any, wording: Wording, ends: tuple[int, int], thresholds: dict[str, float]
+    ) -> None:
+        self._session, self._tokenizer, self._wording = session, tokenizer, wording
         self._crisis, self._joined = thresholds["crisis"], thresholds["joined"]
         self._concern = thresholds["concern"]
         self._first, self._last = ends
@@ -75,7 +111,8 @@ class Classifier:
             tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
             tokenizer.no_truncation()
             tokenizer.no_padding()
-            loaded = cls(session, tokenizer, (settings["first"], settings["last"]), settings["thresholds"])
+            ends = settings["first"], settings["last"]
+            loaded = cls(session, tokenizer, Wording(folder / "words.npz"), ends, settings["thresholds"])
             loaded.classify("warm up")
         except Exception as error:  # a damaged file can raise nearly anything
             raise GuardError(
@@ -119,7 +156,11 @@ class Classifier:
             score, held = Score(row), best[owner]
             if held is None or score.crisis > held.crisis:
                 best[owner] = score
-        return [score for score in best if score is not None]
+        found = [score for score in best if score is not None]
+        for owner, score in enumerate(found):
+            if owners.count(owner) == 1:  # in a long text the n-grams drown
+                score.blend(self._wording.score(texts[owner]))
+        return found
 
     def _join(self, alone: str, recent: Sequence[str]) -> tuple[str, str]:
         """Return the recent texts with this one, and without it; empty when together they are no split disclosure."""
@@ -156,6 +197,11 @@ class Score:
         self.concern = self.crisis + float(labels[LABELS.index("concern")])
         self.category = CATEGORIES[int(crises.argmax())]
         self.about = ABOUT[int(logits[len(LABELS) :].argmax())]
+
+    def blend(self, other: float) -> None:
+        """Meet the log-odds of another model half-way."""
+        own = min(max(self.crisis, 1e-5), 1 - 1e-5)
+        self.crisis = 1 / (1 + math.exp(-(math.log(own / (1 - own)) + other) / 2))
 
 
 def _windows(ids: list[int]) -> list[list[int]]:

