@@ -7,12 +7,13 @@ BIN := $(APP)/bin
 UV := $(shell command -v uv 2>/dev/null)
 
 # $(call make_env,folder,python version,requirements file,make target): a fresh environment with exactly the pinned
-# packages. The .ready file is written last: a folder without it is half made and is made again.
+# packages, compiled to bytecode at once: a server that must answer in seconds cannot compile what it imports. The .ready
+# file is written last: a folder without it is half made and is made again.
 define make_env
 	if [ -d $(1) ] && [ ! -f $(1)/.ready ]; then echo "$(1) was half made; making it again"; fi
 	rm -rf $(1)
 	if [ -n "$(UV)" ]; then \
-	  uv venv --quiet --python $(2) $(1) && uv pip install --quiet --python $(1)/bin/python --require-hashes -r $(3); \
+	  uv venv --quiet --python $(2) $(1) && uv pip install --quiet --compile-bytecode --python $(1)/bin/python --require-hashes -r $(3); \
 	elif python$(2) --version >/dev/null 2>&1; then \
 	  python$(2) -m venv $(1) && $(1)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(3); \
 	else \
@@ -60,6 +61,7 @@ $(APP)/.ready: requirements/app.txt pyproject.toml
 	@$(call make_env,$(APP),3.11,requirements/app.txt,app-env)
 	@if [ -n "$(UV)" ]; then uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .; \
 	  else $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; fi
+	@$(BIN)/python -m compileall -q bot actions
 	@touch $@
 
 $(RASA)/.ready: requirements/rasa.txt
@@ -69,7 +71,7 @@ $(RASA)/.ready: requirements/rasa.txt
 
 $(APP)/.tests-ready: $(APP)/.ready requirements/test.txt
 	@echo "Adding the test tools to $(APP) ..."
-	@if [ -n "$(UV)" ]; then uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/test.txt; \
+	@if [ -n "$(UV)" ]; then uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/test.txt; \
 	  else $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/test.txt; fi
 	@touch $@
 

@@ -20,6 +20,7 @@ from bot.store.cipher import read_keys
 MODEL = "handrail"
 TRAINED_FROM = ("config.yml", "domain.yml", "data")
 DESK_FIRST_SECONDS = 10.0
+LONGEST_SOCKET_PATH = 107  # bytes; Linux unix(7)
 SUPERVISOR_CONFIG = ROOT / "deploy" / "supervisord.conf"
 RASA_BIN = ROOT / ".venv" / "rasa" / "bin" / "rasa"
 
@@ -142,6 +143,8 @@ def serve_all(settings: Settings, say: Say) -> int:
         ("ACTIONS_PORT", settings.actions_port),
     ):
         check_port(name, port)
+    if len(os.fsencode(settings.home / "supervisor.sock")) > LONGEST_SOCKET_PATH:
+        raise SettingsError("the path of HANDRAIL_HOME is too long for a socket; use a folder with a shorter path")
     logs = settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True, mode=0o700)
     environment = os.environ | {
@@ -150,6 +153,7 @@ def serve_all(settings: Settings, say: Say) -> int:
     }
     command = [str(Path(sys.executable).parent / "supervisord"), "--nodaemon", "--silent", "-c", str(SUPERVISOR_CONFIG)]
     supervisor = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    _wake(settings.home / "supervisor.sock")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: supervisor.terminate())
     address = f"http://{settings.host}:{settings.port}"
@@ -159,6 +163,16 @@ def serve_all(settings: Settings, say: Say) -> int:
             _announce(address, announced, say)
         time.sleep(1.0 if announced["desk"] else 0.2)
     return 0 if supervisor.returncode in (0, -signal.SIGTERM) else supervisor.returncode
+
+
+def _wake(address: Path) -> None:
+    """Touch supervisor's socket: before its first look at the processes to start it waits a second for any event."""
+    end = time.monotonic() + 1.0
+    while time.monotonic() < end:
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(str(address)) == 0:
+                return
+        time.sleep(0.02)
 
 
 def _announce(address: str, announced: dict[str, bool], say: Say) -> None:
