@@ -112,7 +112,7 @@ def create_router(settings: Settings, desk: Desk, record: Record, tokens: Tokens
             return JSONResponse(body | {"error": _error(refusal)}, refusal.status)
         return JSONResponse(body, 202 if answer.durable else 503)
 
-    def require(authorization: Annotated[str, Header()] = "") -> Claims:
+    async def require(authorization: Annotated[str, Header()] = "") -> Claims:
         claims = _claims(tokens, authorization)
         if claims is None or claims.expired:
             raise _ended()
@@ -131,15 +131,16 @@ def create_router(settings: Settings, desk: Desk, record: Record, tokens: Tokens
                 extras, listener.extras = listener.extras, []
                 for kind, data in extras:
                     yield _extra_event(kind, data)
+                behind, listener.behind = listener.behind, False
                 try:
-                    for message in await record.messages_after(claims.conversation, cursor):
+                    for message in await record.messages_after(claims.conversation, cursor) if behind else ():
                         cursor = message.sequence or cursor
                         yield ServerSentEvent(data=show(message), event="message", id=str(cursor))
                 except ConversationErased:
                     yield ServerSentEvent(data={}, event="erased")
                     return
                 except StoreAway:
-                    desk.store_was_away = True
+                    listener.behind = desk.store_was_away = True
                 await desk.signals.wait(listener, CATCH_UP_SECONDS)
 
     @router.get("/me")
@@ -232,7 +233,6 @@ def _parse(raw: bytes, max_text_characters: int) -> Received:
         problem = _bad("text is not a string", "send text as a string")
     text = text if isinstance(text, str) else "" if text is None else json.dumps(text, ensure_ascii=False)
     text = text.encode("utf-8", errors="replace").decode().replace("\x00", "")
-    problem = None
     if (
         not isinstance(client_id, str)
         or not 0 < len(client_id) <= MAX_CLIENT_ID_CHARACTERS

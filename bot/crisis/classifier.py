@@ -124,17 +124,18 @@ class Classifier:
     def classify(self, text: str, recent: Sequence[str] = ()) -> list[Finding]:
         """Judge a text alone, and joined with the texts before it when it may only end what they began."""
         alone = prepare(text)
-        joined, before = self._join(alone, recent)
-        parts = [part for part in (alone, joined, before) if part]
         if not alone:
             return []
-        scores = self.score(parts)
-        if scores[0].crisis >= self._crisis:
-            return [Finding(scores[0].category, scores[0].about, "classifier", self._evidence(text))]
-        if joined and scores[1].crisis >= self._joined and scores[2].crisis < self._crisis:
-            return [Finding(scores[1].category, scores[1].about, "classifier", None)]
-        if scores[0].concern >= self._concern:
-            return [Finding("concern", scores[0].about, "classifier", (0, len(text)))]
+        (own,) = self.score([alone])
+        if own.crisis >= self._crisis:
+            return [Finding(own.category, own.about, "classifier", self._evidence(text))]
+        joined, before = self._join(alone, recent)
+        if joined:
+            (whole,) = self.score([joined])
+            if whole.crisis >= self._joined and self.score([before])[0].crisis < self._crisis:
+                return [Finding(whole.category, whole.about, "classifier", None)]
+        if own.concern >= self._concern:
+            return [Finding("concern", own.about, "classifier", (0, len(text)))]
         return []
 
     def score(self, texts: Sequence[str]) -> "list[Score]":

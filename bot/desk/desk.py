@@ -75,8 +75,9 @@ class Desk:
     ) -> None:
         self._guard, self._composer, self._record, self._spool = guard, composer, record, spool
         self.signals, self.metrics, self._clock = signals, metrics, clock
-        self._turns = Turns(self._assess, composer, rasa, admission, metrics, clock, late_after_seconds)
+        self._turns = Turns(self._tells_concern, composer, rasa, admission, metrics, clock, late_after_seconds)
         self._recent: OrderedDict[str, deque[str]] = OrderedDict()
+        self._concerns: OrderedDict[tuple[str, int], bool] = OrderedDict()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
         self.store_was_away = False
@@ -110,6 +111,13 @@ class Desk:
         if len(self._recent) > REMEMBERED_CONVERSATIONS:
             self._recent.popitem(last=False)
 
+    def _tells_concern(self, pending: Pending) -> bool:
+        """Whether a waiting message tells of distress without danger; after a restart it is assessed again."""
+        heard = self._concerns.pop((pending.conversation, pending.sequence), None)
+        if heard is not None:
+            return heard
+        return self._assess(pending.body["text"], pending.context.language, pending.context.recent_texts).concern
+
     # 2 record
 
     async def receive(self, inbound: Inbound, decision: Decision) -> Answer:
@@ -119,15 +127,14 @@ class Desk:
         """
         self.metrics.messages.labels(inbound.channel).inc()
         known = inbound.conversation in self._recent
+        heard = decision
 
         def compose(context: Context, find_choice: Callable[[str], Body | None]) -> Composed:
+            nonlocal heard
             if inbound.choice is not None:
                 return self._compose_choice(inbound, context, find_choice(inbound.choice))
-            heard = (
-                decision
-                if known or decision.category
-                else self._assess(inbound.text, inbound.language, context.recent_texts)
-            )
+            if context.recent_texts and not known and not decision.category:
+                heard = self._assess(inbound.text, inbound.language, context.recent_texts)
             return self._compose_text(inbound, context, heard)
 
         try:
@@ -142,6 +149,10 @@ class Desk:
             return await self._receive_without_record(inbound, decision, error)
         if inbound.choice is None and not accepted.repeated:
             self._remember(inbound.conversation, inbound.text)
+            if accepted.needs_turn:
+                self._concerns[inbound.conversation, accepted.sequence] = heard.concern
+                if len(self._concerns) > REMEMBERED_CONVERSATIONS:
+                    self._concerns.popitem(last=False)
         self._after_accept(inbound, accepted, decision)
         return Answer(accepted.sequence, accepted.flagged, accepted.replies)
 
@@ -150,7 +161,7 @@ class Desk:
             self.metrics.crises.labels(decision.category or "window", "guard").inc()
         self.signals.notify(inbound.conversation)
         if accepted.needs_turn:
-            self.start_turns(inbound.conversation)
+            self.start_turns(inbound.conversation, accepted.pending)
 
     def _opening(self, inbound: Inbound, context: Context) -> list[Reply]:
         if not context.is_new:
@@ -242,19 +253,19 @@ class Desk:
 
     # 3 whose voice, 4 ask Rasa, 5 render, 6 deliver
 
-    def start_turns(self, conversation: str) -> None:
-        """Answer what waits in a conversation, in the background; nothing when that is under way."""
-        task = asyncio.create_task(self._run_turns(conversation))
+    def start_turns(self, conversation: str, first: Pending | None = None) -> None:
+        """Answer what waits in a conversation, in the background: `first` alone, or else all that the record knows."""
+        task = asyncio.create_task(self._run_turns(conversation, first))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run_turns(self, conversation: str) -> None:
+    async def _run_turns(self, conversation: str, first: Pending | None) -> None:
         """Answer a conversation's waiting messages, oldest first, one at a time."""
         lock = self._locks.setdefault(conversation, asyncio.Lock())
         async with lock:
-            pending = None
+            pending = first
             try:
-                while pending := await self._record.pending(conversation):
+                while pending := pending or await self._record.pending(conversation):
                     self.signals.tell(conversation, "typing", {})
                     turn, outcome = await self._turns.take(pending)
                     if turn.erases:
@@ -266,6 +277,9 @@ class Desk:
                     if stored is None:
                         return  # claimed, erased or answered elsewhere; recovery finds what still waits
                     self.metrics.turn_seconds.observe((self._clock.now() - pending.received_at_utc).total_seconds())
+                    if pending is first:
+                        return  # what came meanwhile has its own task behind this one
+                    pending = None
             except StoreAway:
                 self.metrics.store_away.inc()
                 self.store_was_away = True

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 
 class Listener:
-    """One open stream's ear. `extras` holds messages that could not be recorded, and typing hints."""
+    """One open stream's ear. `extras` holds messages that could not be recorded, and typing hints.
+
+    `behind`: the record may hold messages the stream has not shown.
+    """
 
     def __init__(self) -> None:
         self.event = asyncio.Event()
+        self.behind = True
         self.extras: list[tuple[str, dict[str, Any]]] = []
 
 
@@ -35,6 +39,7 @@ class Signals:
     def notify(self, conversation: str) -> None:
         """Say that the record holds something new."""
         for listener in self._listeners.get(conversation, ()):
+            listener.behind = True
             listener.event.set()
 
     def tell(self, conversation: str, kind: str, data: dict[str, Any]) -> None:
@@ -45,6 +50,8 @@ class Signals:
 
     @staticmethod
     async def wait(listener: Listener, seconds: float) -> None:
-        """Wait until `listener` is told something, at most `seconds`."""
-        with suppress(TimeoutError):
+        """Wait until `listener` is told something; after `seconds` without a word it may have missed one."""
+        try:
             await asyncio.wait_for(listener.event.wait(), seconds)
+        except TimeoutError:
+            listener.behind = True

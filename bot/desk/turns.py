@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import structlog
 
-from bot.crisis import Decision
 from bot.crisis.decision import FALLBACK_CATEGORY
 from bot.desk.clock import Clock
 from bot.desk.composer import Composer, asks_if_safe
@@ -16,8 +15,6 @@ from bot.desk.metrics import Metrics
 from bot.desk.rasa import Answer, Rasa
 from bot.errors import AssistantAway, AssistantRefused
 from bot.store.values import Body, FlagRaised, Pending, Turn, late
-
-Assess = Callable[[str, str | None, Sequence[str]], Decision]
 
 # Measured 2026-11-22: at 0.6 Rasa's crisis intents raise false cards on 3 % of everyday sentences, at 0.9 on 1 %.
 RASA_CRISIS_CONFIDENCE = 0.9
@@ -34,7 +31,7 @@ class Turns:
 
     def __init__(
         self,
-        assess: Assess,
+        tells_concern: Callable[[Pending], bool],
         composer: Composer,
         rasa: Rasa,
         admission: Admission,
@@ -42,7 +39,7 @@ class Turns:
         clock: Clock,
         late_after_seconds: float,
     ) -> None:
-        self._assess, self._composer, self._rasa, self._admission = assess, composer, rasa, admission
+        self._tells_concern, self._composer, self._rasa, self._admission = tells_concern, composer, rasa, admission
         self._metrics, self._clock, self._late_after_seconds = metrics, clock, late_after_seconds
 
     async def take(self, pending: Pending) -> tuple[Turn, str]:
@@ -159,4 +156,4 @@ class Turns:
         """Whether the message tells of distress without danger, and the gentle line was not among the last replies."""
         if any("concern" in (body.get("item") or "") for body in pending.context.recent_bodies):
             return False
-        return self._assess(pending.body["text"], pending.context.language, pending.context.recent_texts).concern
+        return self._tells_concern(pending)

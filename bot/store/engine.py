@@ -57,13 +57,14 @@ class Database:
         if self.backend == "sqlite":
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
+        self._engines = {True: self.engine, False: self.engine.execution_options(reads_only=True)}
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
 
     def call(self, work: Callable[[Session], Result], *, writes: bool = True) -> Result:
         """Run `work` in one transaction and commit it; StoreAway when the database does not answer."""
         try:
             with (
-                Session(self.engine.execution_options(reads_only=not writes), expire_on_commit=False) as session,
+                Session(self._engines[writes], expire_on_commit=False, autoflush=False) as session,
                 session.begin(),
             ):
                 return work(session)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CursorResult, delete, func, select, update
+from sqlalchemy import CursorResult, Row, bindparam, delete, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -30,6 +31,39 @@ from bot.store.values import (
 
 RECENT_TEXTS = 2
 RECENT_BODIES = 6
+RECENT_MESSAGES = 12  # read to find these: a turn has one message of the person and seldom more than three of ours
+
+# What every turn asks, built once: with SQLAlchemy the building costs more than the asking. Rows, not entities.
+_IN_CONVERSATION = Message.conversation_id == bindparam("conversation")
+_MESSAGES = select(*Message.__table__.columns)
+_FIRST_WITH_CLIENT_ID = _MESSAGES.where(_IN_CONVERSATION, Message.client_id == bindparam("client_id"))
+_REPLIES = _MESSAGES.where(_IN_CONVERSATION, Message.in_reply_to == bindparam("sequence")).order_by(Message.sequence)
+_WAITING = _MESSAGES.where(_IN_CONVERSATION, ~Message.answered).order_by(Message.sequence).limit(1)
+_ANY_WAITING = select(exists().where(_IN_CONVERSATION, ~Message.answered))
+_LATEST = (
+    select(Message.author, Message.body)
+    .where(_IN_CONVERSATION, Message.sequence < bindparam("before"))
+    .order_by(Message.sequence.desc())
+    .limit(RECENT_MESSAGES)
+)
+_AFTER = (
+    _MESSAGES.where(_IN_CONVERSATION, Message.sequence > bindparam("sequence"))
+    .order_by(Message.sequence)
+    .limit(bindparam("limit"))
+)
+_OPEN_FLAGS = select(Flag.kind, Flag.category, Flag.about, Flag.state, Flag.opened_at_utc).where(
+    Flag.conversation_id == bindparam("conversation"), Flag.state != "closed"
+)
+_SEEN = select(Sighting.item, Sighting.last_at_utc).where(Sighting.conversation_id == bindparam("conversation"))
+_ANSWER = (
+    update(Message)
+    .where(Message.id == bindparam("message"), ~Message.answered)
+    .values(answered=True)
+    .execution_options(synchronize_session=False)
+)
+_ERASED = select(Conversation.id).where(
+    Conversation.id == bindparam("conversation"), Conversation.erased_at_utc.is_not(None)
+)
 
 
 class Record:
@@ -37,7 +71,16 @@ class Record:
 
     def __init__(self, database: Database, cipher: Cipher) -> None:
         self.database, self._cipher = database, cipher
-        self._insert = sqlite.insert if database.backend == "sqlite" else postgresql.insert
+        insert: Any = sqlite.insert if database.backend == "sqlite" else postgresql.insert
+        self._begin = insert(Conversation).on_conflict_do_nothing().returning(Conversation.id)
+        seen, counted = insert(Sighting), insert(Counter)
+        self._seen = seen.on_conflict_do_update(
+            index_elements=["conversation_id", "item"],
+            set_={"times": Sighting.times + 1, "last_at_utc": seen.excluded.last_at_utc},
+        )
+        self._counted = counted.on_conflict_do_update(
+            index_elements=["day", "channel", "name", "category"], set_={"value": Counter.value + 1}
+        )
 
     async def accept(
         self, inbound: Inbound, compose: Callable[[Context, Callable[[str], Body | None]], Composed]
@@ -52,10 +95,8 @@ class Record:
         conversation, is_new = self._lock_conversation(session, inbound)
         if conversation.erased_at_utc:
             raise ConversationErased
-        first = session.scalar(
-            select(Message).where(Message.conversation_id == conversation.id, Message.client_id == inbound.client_id)
-        )
-        if first is not None:
+        with_same_id = {"conversation": conversation.id, "client_id": inbound.client_id}
+        if not is_new and (first := session.execute(_FIRST_WITH_CLIENT_ID, with_same_id).first()):
             return self._accepted_before(session, first)
         context = self._context(session, conversation, is_new=is_new)
         composed = compose(context, lambda choice: self._find_choice(session, conversation.id, choice))
@@ -64,6 +105,7 @@ class Record:
             self._add(session, conversation, "bot", reply.body, now)
         by_bot = conversation.voice == "bot"
         needs_turn = composed.needs_turn and by_bot
+        others_wait = needs_turn and session.scalar(_ANY_WAITING, {"conversation": conversation.id})
         body: Body = {"text": composed.text}
         if composed.choice:
             body["choice"] = composed.choice
@@ -80,36 +122,37 @@ class Record:
         spoken = composed.replies if by_bot else [reply for reply in composed.replies if reply.body["card"]]
         stored = self._add_replies(session, conversation, spoken, message.sequence, now)
         self._count(session, now, conversation.channel, "messages", "")
-        return Accepted(message.sequence, message.flagged, needs_turn, stored)
+        pending = None
+        if needs_turn and not others_wait:
+            bodies = (*context.recent_bodies, *(reply.body for reply in composed.opening))
+            session.flush()  # for the message's id
+            context = replace(context, recent_bodies=bodies, turn=conversation.next_sequence, is_new=False)
+            pending = self._as_pending(conversation, message, body, context)
+        return Accepted(message.sequence, message.flagged, needs_turn, stored, pending=pending)
 
     def _lock_conversation(self, session: Session, inbound: Inbound) -> tuple[Conversation, bool]:
+        held = session.get(Conversation, inbound.conversation, with_for_update=True)
+        if held is not None:
+            return held, False
         now = inbound.received_at_utc
         made = session.scalar(
-            self._insert(Conversation)
-            .values(
-                id=inbound.conversation,
-                channel=inbound.channel,
-                language=inbound.language,
-                voice="bot",
-                voice_epoch=0,
-                next_sequence=1,
-                created_at_utc=now,
-                last_at_utc=now,
-            )
-            .on_conflict_do_nothing()
-            .returning(Conversation.id)
+            self._begin,
+            {
+                "id": inbound.conversation,
+                "channel": inbound.channel,
+                "language": inbound.language,
+                "voice": "bot",
+                "voice_epoch": 0,
+                "next_sequence": 1,
+                "created_at_utc": now,
+                "last_at_utc": now,
+            },
         )
-        conversation = session.get_one(Conversation, inbound.conversation, with_for_update=True, populate_existing=True)
-        conversation.last_at_utc = now
-        return conversation, made is not None
+        return session.get_one(Conversation, inbound.conversation, with_for_update=True), made is not None
 
-    def _accepted_before(self, session: Session, first: Message) -> Accepted:
-        replies = session.scalars(
-            select(Message)
-            .where(Message.conversation_id == first.conversation_id, Message.in_reply_to == first.sequence)
-            .order_by(Message.sequence)
-        )
-        stored = tuple(self._stored(message) for message in replies)
+    def _accepted_before(self, session: Session, first: Row[Any]) -> Accepted:
+        of_it = {"conversation": first.conversation_id, "sequence": first.sequence}
+        stored = tuple(self._stored(message) for message in session.execute(_REPLIES, of_it))
         return Accepted(first.sequence, first.flagged, not first.answered, stored, repeated=True)
 
     async def pending(self, conversation: str) -> Pending | None:
@@ -117,25 +160,26 @@ class Record:
         return await self.database.run(lambda session: self._pending(session, conversation), writes=False)
 
     def _pending(self, session: Session, conversation_id: str) -> Pending | None:
-        message = session.scalar(
-            select(Message)
-            .where(Message.conversation_id == conversation_id, ~Message.answered)
-            .order_by(Message.sequence)
-            .limit(1)
-        )
+        message = session.execute(_WAITING, {"conversation": conversation_id}).first()
         if message is None:
             return None
         conversation = session.get_one(Conversation, conversation_id)
+        context = self._context(session, conversation, before=message.sequence)
+        return self._as_pending(conversation, message, self._cipher.open(message.body), context)
+
+    def _as_pending(
+        self, conversation: Conversation, message: Message | Row[Any], body: Body, context: Context
+    ) -> Pending:
         return Pending(
             message.id,
             conversation.id,
             conversation.channel,
             message.sequence,
-            self._cipher.open(message.body),
+            body,
             message.created_at_utc,
             conversation.voice_epoch,
             None if conversation.state is None else self._cipher.open(conversation.state),
-            self._context(session, conversation, before=message.sequence),
+            context,
         )
 
     async def commit(self, pending: Pending, turn: Turn, now: datetime) -> tuple[StoredMessage, ...] | None:
@@ -149,22 +193,13 @@ class Record:
     def _commit(
         self, session: Session, pending: Pending, turn: Turn, now: datetime
     ) -> tuple[StoredMessage, ...] | None:
-        mine = session.execute(
-            update(Conversation)
-            .where(
-                Conversation.id == pending.conversation,
-                Conversation.voice == "bot",
-                Conversation.voice_epoch == pending.voice_epoch,
-                Conversation.erased_at_utc.is_(None),
-            )
-            .values(last_at_utc=now)
-        )
-        answered = session.execute(
-            update(Message).where(Message.id == pending.message_id, ~Message.answered).values(answered=True)
-        )
-        if not _rows(mine) or not _rows(answered):
+        conversation = session.get(Conversation, pending.conversation, with_for_update=True)
+        if conversation is None or conversation.erased_at_utc or conversation.voice != "bot":
             return None
-        conversation = session.get_one(Conversation, pending.conversation, populate_existing=True)
+        if conversation.voice_epoch != pending.voice_epoch:
+            return None
+        if not _rows(session.execute(_ANSWER, {"message": pending.message_id})):
+            return None
         conversation.state = None if turn.state is None else self._cipher.seal(turn.state)
         if turn.language:
             conversation.language = turn.language
@@ -218,8 +253,8 @@ class Record:
             created_at_utc=now,
         )
         conversation.next_sequence += 1
+        conversation.last_at_utc = now
         session.add(message)
-        session.flush()
         return message
 
     def _raise_flag(
@@ -247,23 +282,13 @@ class Record:
                 last_heard_at_utc=now,
             )
         )
-        session.flush()
 
     def _see(self, session: Session, conversation_id: str, item: str, now: datetime) -> None:
-        values = {"conversation_id": conversation_id, "item": item, "times": 1, "last_at_utc": now}
-        statement = self._insert(Sighting).values(values)
-        session.execute(
-            statement.on_conflict_do_update(
-                index_elements=["conversation_id", "item"], set_={"times": Sighting.times + 1, "last_at_utc": now}
-            )
-        )
+        session.execute(self._seen, {"conversation_id": conversation_id, "item": item, "times": 1, "last_at_utc": now})
 
     def _count(self, session: Session, now: datetime, channel: str, name: str, category: str) -> None:
-        statement = self._insert(Counter).values(day=now.date(), channel=channel, name=name, category=category, value=1)
         session.execute(
-            statement.on_conflict_do_update(
-                index_elements=["day", "channel", "name", "category"], set_={"value": Counter.value + 1}
-            )
+            self._counted, {"day": now.date(), "channel": channel, "name": name, "category": category, "value": 1}
         )
 
     def _find_choice(self, session: Session, conversation_id: str, choice_id: str) -> Body | None:
@@ -290,24 +315,22 @@ class Record:
     ) -> Context:
         if is_new:
             return Context(conversation.language, conversation.voice, (), {}, (), (), 0, is_new=True)
-        flags = session.scalars(select(Flag).where(Flag.conversation_id == conversation.id, Flag.state != "closed"))
-        seen = session.scalars(select(Sighting).where(Sighting.conversation_id == conversation.id)).all()
-        latest = select(Message).where(Message.conversation_id == conversation.id).order_by(Message.sequence.desc())
-        if before is not None:
-            latest = latest.where(Message.sequence < before)
-        texts = session.scalars(latest.where(Message.author == "person").limit(RECENT_TEXTS)).all()
-        bodies = session.scalars(latest.where(Message.author == "bot").limit(RECENT_BODIES)).all()
+        here = {"conversation": conversation.id}
+        before = conversation.next_sequence if before is None else before
+        latest = session.execute(_LATEST, {**here, "before": before}).all()
+        texts = [row.body for row in latest if row.author == "person"][:RECENT_TEXTS]
+        bodies = [row.body for row in latest if row.author == "bot"][:RECENT_BODIES]
         return Context(
             conversation.language,
             conversation.voice,
-            tuple(OpenFlag(f.kind, f.category, f.about, f.state, f.opened_at_utc) for f in flags),
-            {sighting.item: sighting.last_at_utc for sighting in seen},
-            tuple(self._cipher.open(message.body)["text"] for message in reversed(texts)),
-            tuple(self._cipher.open(message.body) for message in reversed(bodies)),
+            tuple(OpenFlag(*flag) for flag in session.execute(_OPEN_FLAGS, here)),
+            {item: at for item, at in session.execute(_SEEN, here)},
+            tuple(self._cipher.open(body)["text"] for body in reversed(texts)),
+            tuple(self._cipher.open(body) for body in reversed(bodies)),
             conversation.next_sequence,
         )
 
-    def _stored(self, message: Message) -> StoredMessage:
+    def _stored(self, message: Message | Row[Any]) -> StoredMessage:
         return StoredMessage(
             message.sequence,
             message.author,
@@ -323,15 +346,10 @@ class Record:
         """Return a conversation's messages after `sequence`, in order. Raises ConversationErased."""
 
         def read(session: Session) -> list[StoredMessage]:
-            row = session.get(Conversation, conversation)
-            if row is not None and row.erased_at_utc:
+            asked = {"conversation": conversation, "sequence": sequence, "limit": limit}
+            found = session.execute(_AFTER, asked).all()
+            if not found and session.scalar(_ERASED, {"conversation": conversation}):
                 raise ConversationErased
-            found = session.scalars(
-                select(Message)
-                .where(Message.conversation_id == conversation, Message.sequence > sequence)
-                .order_by(Message.sequence)
-                .limit(limit)
-            )
             return [self._stored(message) for message in found]
 
         return await self.database.run(read, writes=False)

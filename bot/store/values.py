@@ -95,13 +95,17 @@ class Composed:
 
 @dataclass(frozen=True)
 class Accepted:
-    """An acknowledged message. `replies` are those stored with it; a repeated message gets the first answer again."""
+    """An acknowledged message. `replies` are those stored with it; a repeated message gets the first answer again.
+
+    `pending` is there when a turn is due and no earlier message of the conversation waits for one.
+    """
 
     sequence: int
     flagged: bool
     needs_turn: bool
     replies: tuple[StoredMessage, ...]
     repeated: bool = False
+    pending: Pending | None = None
 
 
 @dataclass(frozen=True)
