@@ -1,6 +1,6 @@
 """The desk beside stock Rasa, in one run: start, latency, turns a second, memory, long conversations, overload.
 
-    .venv/app/bin/python -m benchmarks.beside_stock [--epochs 20] [--seconds 10]
+    .venv/app/bin/python -m benchmarks.beside_stock [--epochs 5] [--seconds 10]
 
 Stock Rasa is trained on the same NLU data in the forms of benchmarks/stock.py; `--epochs` is of its DIET and TED, which
 changes how well they learn and not how fast they answer. Every server runs alone. A turn lasts from sending a message
@@ -230,12 +230,13 @@ async def measure(server: Any, wait: Callable[[], None], started_at: float, seco
     crises, others, failed, offered = await overload(server, rate * OVERLOAD, seconds)
     found |= {"crisis p99": quantile(crises, 0.99), "other p99": quantile(others, 0.99)}
     found |= {"failed": failed, "offered": offered, "offered rate": rate * OVERLOAD}
+    print({name: round(value, 3) for name, value in found.items()}, flush=True)
     return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--epochs", type=int, default=20, help="of stock Rasa's DIET and TED")
+    parser.add_argument("--epochs", type=int, default=5, help="of stock Rasa's DIET and TED")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each load")
     parser.add_argument("--desk-only", action="store_true", help="print the desk's figures and write nothing")
     arguments = parser.parse_args()
@@ -248,8 +249,6 @@ def main() -> None:
         finally:
             desk.stop()
     if arguments.desk_only:
-        for name, value in found["desk"].items():
-            print(f"{name:14} {value:.3f}")
         return
     for stock in stocks:
         stock.prepare()

@@ -26,16 +26,50 @@ from benchmarks.results import write_result
 from tests.stack import Stack
 
 TRIES = 60
+COLORS = [
+    "red",
+    "blue",
+    "green",
+    "yellow",
+    "orange",
+    "purple",
+    "white",
+    "black",
+    "silver",
+    "golden",
+    "pink",
+    "brown",
+    "gray",
+    "violet",
+    "teal",
+]
+ANIMALS = [
+    "otter",
+    "heron",
+    "badger",
+    "parrot",
+    "turtle",
+    "rabbit",
+    "falcon",
+    "beaver",
+    "donkey",
+    "lizard",
+    "salmon",
+    "pigeon",
+    "hamster",
+    "camel",
+    "goose",
+]
 
 
 class Person:
     """One person with words nobody else uses; `turns` holds the seconds from sending to the last reply."""
 
     def __init__(self, client: httpx.AsyncClient, number: int) -> None:
-        self._client, self.words = (
-            client,
-            [f"{name} {uuid.uuid4().hex[:12]} {number}" for name in ("payday", "walking", "sister")],
-        )
+        color, animal = COLORS[number % len(COLORS)], ANIMALS[number // len(COLORS) % len(ANIMALS)]
+        self._client = client
+        # Harmless everyday words: odd letters and numbers beside "sister" read like a child in danger to the guard.
+        self.words = [f"{thing} with the {color} {animal}" for thing in ("payday", "walking", "the cafe")]
         self.turns: list[float] = []
         self.items: list[list[str]] = []
         self.texts: list[str] = []

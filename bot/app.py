@@ -20,7 +20,7 @@ from bot.crisis import Decision, Guard
 from bot.desk.clock import Clock
 from bot.desk.composer import Composer
 from bot.desk.desk import Desk
-from bot.desk.limits import Admission
+from bot.desk.limits import Admission, LoopLag
 from bot.desk.metrics import Metrics
 from bot.desk.rasa import Rasa
 from bot.desk.recovery import Recovery
@@ -57,6 +57,7 @@ class Parts:
     rasa: Rasa
     desk: Desk
     recovery: Recovery
+    lag: LoopLag
     tokens: Tokens
 
 
@@ -76,9 +77,9 @@ def wire(settings: Settings, keys: Keys, clock: Clock) -> Parts:
         guard, Composer(library), record, spool, rasa, Signals(), admission, metrics, clock, settings.late_after_seconds
     )
     recovery = Recovery(desk, record, spool, metrics, clock)
-    return Parts(
-        settings, guard, library, database, record, rasa, desk, recovery, Tokens(keys.token, settings.token_days)
-    )
+    lag = LoopLag(settings.busy_after_lag_seconds, metrics.loop_lag_seconds)
+    tokens = Tokens(keys.token, settings.token_days)
+    return Parts(settings, guard, library, database, record, rasa, desk, recovery, lag, tokens)
 
 
 def create_app(settings: Settings, keys: Keys | None = None, clock: Clock | None = None) -> FastAPI:
@@ -89,17 +90,18 @@ def create_app(settings: Settings, keys: Keys | None = None, clock: Clock | None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(_keep_record(parts))
+        tasks = [asyncio.create_task(_keep_record(parts)), asyncio.create_task(parts.lag.measure())]
         yield
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
         await parts.rasa.close()
         parts.database.close()
 
     app = FastAPI(title="Handrail", version="0.1.0", docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.parts = parts
-    app.include_router(web.create_router(settings, parts.desk, parts.record, parts.tokens))
+    app.include_router(web.create_router(settings, parts.desk, parts.record, parts.tokens, parts.lag))
     app.include_router(pages.create_router(settings, parts.library))
 
     @app.exception_handler(Refusal)

@@ -20,6 +20,7 @@ from bot.store.cipher import read_keys
 MODEL = "handrail"
 TRAINED_FROM = ("config.yml", "domain.yml", "data")
 DESK_FIRST_SECONDS = 10.0
+SWITCH_SECONDS = 0.001  # the loop answers crises: it must not wait Python's 5 ms for each thread of the record
 LONGEST_SOCKET_PATH = 107  # bytes; Linux unix(7)
 SUPERVISOR_CONFIG = ROOT / "deploy" / "supervisord.conf"
 RASA_BIN = ROOT / ".venv" / "rasa" / "bin" / "rasa"
@@ -124,6 +125,7 @@ def serve_desk(settings: Settings) -> None:
     from bot.desk.logs import start_logging
 
     start_logging(settings.log_level)
+    sys.setswitchinterval(SWITCH_SECONDS)
     uvicorn.run(
         create_app(settings),
         host=settings.host,

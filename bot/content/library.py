@@ -39,6 +39,7 @@ class Library:
     ) -> None:
         self.country, self.problems = country, problems
         self._hotlines, self._items = hotlines, {(item.id, item.language): item for item in items}
+        self._rendered: dict[tuple[str, str, str, int], tuple[str, str]] = {}
 
     @classmethod
     def load(cls, folder: Path, *, now: datetime, country: str | None, roles: frozenset[str]) -> Library:
@@ -104,8 +105,7 @@ class Library:
         if not 0 <= step < len(texts):
             raise ContentError(f"{item.file}: no step {step} on {channel}: it has {len(texts)}")
         plan = {name: text for name, text in (variables or {}).items() if name in PLAN_VARIABLES}
-        values = {**plan, **self._words(item.language)}
-        text, html = render_web(texts[step], values) if channel == "web" else (fill(texts[step], values), "")
+        text, html = self._render_text(item, texts, step, channel, plan)
         is_last = step == len(texts) - 1
         return Rendering(
             item=item.id,
@@ -121,6 +121,19 @@ class Library:
             card=item.is_card,
             timer_seconds=item.timer_seconds if step == item.timer_step - 1 else None,
         )
+
+    def _render_text(
+        self, item: Item, texts: Sequence[str], step: int, channel: str, plan: Mapping[str, str]
+    ) -> tuple[str, str]:
+        """Return text and HTML of a step; what holds nobody's own words is rendered once and kept."""
+        key = (item.sha256, item.language, channel, step)
+        if not plan and (kept := self._rendered.get(key)):
+            return kept
+        values = {**plan, **self._words(item.language)}
+        rendered = render_web(texts[step], values) if channel == "web" else (fill(texts[step], values), "")
+        if not plan:
+            self._rendered[key] = rendered
+        return rendered
 
     def card(self, category: str, *, about: str, language: str, channel: str) -> Rendering:
         """Return the hotline card of a category; never raises: the built-in minimum stands in."""

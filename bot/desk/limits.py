@@ -1,4 +1,4 @@
-"""Bounded work: rate limits per conversation or address, and admission of turns to Rasa."""
+"""Bounded work: rate limits per conversation or address, a lagging event loop, admission of turns to Rasa."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+
+from prometheus_client import Gauge
 
 REMEMBERED = 20_000
 
@@ -27,6 +29,33 @@ class RateLimit:
         if len(self._buckets) > REMEMBERED:
             self._buckets.popitem(last=False)
         return allowed
+
+
+class LoopLag:
+    """How late the event loop runs: the sign that more arrives than this process can take in."""
+
+    EVERY_SECONDS = 0.05
+
+    def __init__(self, limit_seconds: float, gauge: Gauge) -> None:
+        self._limit_seconds, self._gauge = limit_seconds, gauge
+        self._due, self._before, self._last = float("inf"), 0.0, 0.0
+
+    @property
+    def seconds(self) -> float:
+        """The smaller of the last two measurements: one long text is no overload. One that is overdue counts."""
+        overdue = time.monotonic() - self._due
+        return min(self._last, overdue) if overdue > self._last else min(self._before, self._last)
+
+    def is_over(self) -> bool:
+        return self.seconds > self._limit_seconds
+
+    async def measure(self) -> None:
+        """Measure for ever, into the gauge as well."""
+        while True:
+            self._due = time.monotonic() + self.EVERY_SECONDS
+            await asyncio.sleep(self.EVERY_SECONDS)
+            self._before, self._last = self._last, max(0.0, time.monotonic() - self._due)
+            self._gauge.set(self.seconds)
 
 
 class Busy(Exception):

@@ -41,7 +41,7 @@ class Recovery:
                 log.exception("recovery_failed", error=type(error).__name__)
             spooled = len(await asyncio.to_thread(self._spool.paths))
             self._metrics.spooled.set(spooled)
-            await self._pause(PAUSE_WHILE_AWAY_SECONDS if spooled or self._desk.store_was_away else pause)
+            await asyncio.sleep(PAUSE_WHILE_AWAY_SECONDS if spooled or self._desk.store_was_away else pause)
 
     async def recover(self, *, older_than_seconds: float) -> None:
         """Record what the spool holds, then answer what was acknowledged without a reply."""
@@ -59,10 +59,3 @@ class Recovery:
             await self._record.adopt(inbound, replies, flag)
             await asyncio.to_thread(path.unlink, missing_ok=True)
             self._desk.signals.notify(inbound.conversation)
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait, and measure meanwhile how late the event loop wakes up."""
-        loop = asyncio.get_running_loop()
-        start = loop.time()
-        await asyncio.sleep(seconds)
-        self._metrics.loop_lag_seconds.set(max(0.0, loop.time() - start - seconds))

@@ -59,6 +59,8 @@ class Database:
             event.listen(self.engine, "begin", _begin_sqlite)
         self._engines = {True: self.engine, False: self.engine.execution_options(reads_only=True)}
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
+        # SQLite takes one writer at a time and lets others poll for their turn; a queue is fair and costs nothing.
+        self._writers = ThreadPoolExecutor(1, "store-writer") if self.backend == "sqlite" else self._threads
 
     def call(self, work: Callable[[Session], Result], *, writes: bool = True) -> Result:
         """Run `work` in one transaction and commit it; StoreAway when the database does not answer."""
@@ -76,7 +78,8 @@ class Database:
     async def run(self, work: Callable[[Session], Result], *, writes: bool = True) -> Result:
         """`call` in a thread, cut after the time limit: a database that hangs is a database that is away."""
         loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._threads, lambda: self.call(work, writes=writes))
+        threads = self._writers if writes else self._threads
+        future = loop.run_in_executor(threads, lambda: self.call(work, writes=writes))
         try:
             return await asyncio.wait_for(future, self.timeout_seconds)
         except TimeoutError:
@@ -104,6 +107,7 @@ class Database:
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._writers.shutdown(wait=False, cancel_futures=True)
         self.engine.dispose()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -9,6 +10,7 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.fakes import wait_until
 from tests.stack import DeskThread, Person
 
 CRISIS = "i want to kill myself"
@@ -82,9 +84,24 @@ def test_the_rate_limit_spares_a_crisis(desk: DeskThread) -> None:
     assert answer.json()["replies"][0]["card"]
 
 
+def test_a_desk_that_lags_says_busy_and_takes_crises(start_desk: Callable[..., DeskThread]) -> None:
+    """Any lag at all is over the limit here; every event loop has some."""
+    desk = start_desk(busy_after_lag_seconds=1e-9)
+    person = desk.person()
+    answer = wait_until(lambda: (a := person.post("hello")).status_code == 503 and a, "no busy")
+    assert answer.json()["replies"][0]["item"] == "system/busy"
+    assert answer.json()["error"]["remedy"] == "send it again"
+    answer = person.post(CRISIS)
+    assert answer.status_code == 202
+    assert answer.json()["replies"][-1]["card"]
+    assert [m["text"] for m in person.record() if m["author"] == "person"][-1] == CRISIS
+
+
 @pytest.mark.parametrize(
     ("content", "status", "item"),
     [
+        (message(None), 422, "system/bad-message"),
+        (message(["a list"]), 422, "system/bad-message"),
         (message(""), 422, "system/bad-message"),
         (message(" \n\t"), 422, "system/bad-message"),
         (message("x" * 2001), 422, "system/too-long"),
