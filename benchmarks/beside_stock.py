@@ -18,6 +18,7 @@ import statistics
 import tempfile
 import time
 import uuid
+from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,7 @@ class DeskTalker:
         status, answer = await self._wire.post("/api/messages", {"id": str(uuid.uuid4()), "text": text}, self._headers)
         if status not in (202, 503) or (status == 503 and not answer["replies"]):
             raise ConnectionError(f"the desk answered {status}")
-        if text == CRISIS and not any(reply["card"] for reply in answer["replies"]):
+        if text == CRISIS and not (answer["flagged"] and answer["replies"]):
             raise ConnectionError("no card")
         return dict(answer)
 
@@ -171,29 +172,30 @@ async def overload(server: Any, per_second: float, seconds: float) -> tuple[list
     """
     crises: list[float] = []
     others: list[float] = []
-    failed = 0
+    reasons: Counter[str] = Counter()
     count = int(per_second * seconds)
-    free = [await server.talker(f"o{number}") for number in range(40)]
+    free = deque([await server.talker(f"o{number}") for number in range(40)])
 
     async def one(number: int) -> None:
-        nonlocal failed
         is_crisis = number % CRISIS_EVERY == 0
         start = time.perf_counter()
         try:
-            talker = free.pop() if free else await server.talker(f"n{number}")
+            talker = free.popleft() if free else await server.talker(f"n{number}")
             send = talker.send(CRISIS if is_crisis else MESSAGES[number % len(MESSAGES)])
             await asyncio.wait_for(send, PATIENCE_SECONDS)
             free.append(talker)
             (crises if is_crisis else others).append(time.perf_counter() - start)
-        except (OSError, EOFError, TimeoutError):
-            failed += 1
+        except (OSError, EOFError, TimeoutError) as error:
+            reasons[f"{type(error).__name__} {error}"] += 1
 
     began, tasks = time.perf_counter(), []
     for number in range(count):
         await asyncio.sleep(max(0.0, began + number / per_second - time.perf_counter()))
         tasks.append(asyncio.create_task(one(number)))
     await asyncio.gather(*tasks)
-    return sorted(crises), sorted(others), failed, count
+    if reasons:
+        print(f"overload, without an answer: {dict(reasons)}", flush=True)
+    return sorted(crises), sorted(others), reasons.total(), count
 
 
 def memory_mb(sessions: list[int]) -> float:

@@ -20,12 +20,13 @@ from bot.crisis import Decision, Guard
 from bot.desk.clock import Clock
 from bot.desk.composer import Composer
 from bot.desk.desk import Desk
-from bot.desk.limits import Admission, LoopLag
+from bot.desk.limits import Admission, measure_loop_lag
 from bot.desk.metrics import Metrics
 from bot.desk.rasa import Rasa
 from bot.desk.recovery import Recovery
 from bot.desk.signals import Signals
 from bot.desk.tokens import Tokens
+from bot.desk.turns import Turns
 from bot.errors import HandrailError, Refusal, StoreAway
 from bot.settings import Settings
 from bot.store.cipher import Cipher, Keys, read_keys
@@ -34,6 +35,7 @@ from bot.store.record import Record
 from bot.store.spool import Spool
 
 MIGRATE_AGAIN_SECONDS = 1.0
+MESSAGES_AT_ONCE = 8  # ordinary ones at the record; a crisis passes them and finds few before it
 
 log = structlog.get_logger()
 
@@ -57,7 +59,6 @@ class Parts:
     rasa: Rasa
     desk: Desk
     recovery: Recovery
-    lag: LoopLag
     tokens: Tokens
 
 
@@ -72,14 +73,13 @@ def wire(settings: Settings, keys: Keys, clock: Clock) -> Parts:
     record, spool = Record(database, cipher), Spool(settings.home / "spool", cipher)
     metrics = Metrics()
     rasa = Rasa(settings.rasa, settings.rasa_secret or keys.rasa, settings.rasa_timeout_seconds)
+    intake = Admission(MESSAGES_AT_ONCE, settings.messages_waiting, settings.rasa_timeout_seconds)
     admission = Admission(settings.turns_at_once, settings.turns_waiting, settings.rasa_timeout_seconds)
-    desk = Desk(
-        guard, Composer(library), record, spool, rasa, Signals(), admission, metrics, clock, settings.late_after_seconds
-    )
+    turns = Turns(composer := Composer(library), rasa, admission, metrics, clock, settings.late_after_seconds)
+    desk = Desk(guard, composer, record, spool, turns, Signals(), intake, metrics, clock)
     recovery = Recovery(desk, record, spool, metrics, clock)
-    lag = LoopLag(settings.busy_after_lag_seconds, metrics.loop_lag_seconds)
     tokens = Tokens(keys.token, settings.token_days)
-    return Parts(settings, guard, library, database, record, rasa, desk, recovery, lag, tokens)
+    return Parts(settings, guard, library, database, record, rasa, desk, recovery, tokens)
 
 
 def create_app(settings: Settings, keys: Keys | None = None, clock: Clock | None = None) -> FastAPI:
@@ -90,7 +90,10 @@ def create_app(settings: Settings, keys: Keys | None = None, clock: Clock | None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(_keep_record(parts)), asyncio.create_task(parts.lag.measure())]
+        tasks = [
+            asyncio.create_task(_keep_record(parts)),
+            asyncio.create_task(measure_loop_lag(parts.desk.metrics.loop_lag_seconds)),
+        ]
         yield
         for task in tasks:
             task.cancel()
@@ -101,7 +104,7 @@ def create_app(settings: Settings, keys: Keys | None = None, clock: Clock | None
 
     app = FastAPI(title="Handrail", version="0.1.0", docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.parts = parts
-    app.include_router(web.create_router(settings, parts.desk, parts.record, parts.tokens, parts.lag))
+    app.include_router(web.create_router(settings, parts.desk, parts.record, parts.tokens))
     app.include_router(pages.create_router(settings, parts.library))
 
     @app.exception_handler(Refusal)

@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     conversations_per_minute: int = Field(default=60, ge=1)
     turns_at_once: int = Field(default=16, ge=1)
     turns_waiting: int = Field(default=200, ge=1)
-    busy_after_lag_seconds: float = Field(default=0.06, gt=0)
+    messages_waiting: int = Field(default=400, ge=1)
     token_days: int = Field(default=30, ge=1)
     late_after_seconds: float = Field(default=900, gt=0)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

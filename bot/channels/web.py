@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from bot.crisis import Decision
 from bot.desk.desk import EFFECTS_WITHOUT_RECORD, Desk
-from bot.desk.limits import LoopLag, RateLimit
+from bot.desk.limits import RateLimit
 from bot.desk.tokens import Claims, Tokens
 from bot.errors import Refusal, StoreAway
 from bot.settings import Settings
@@ -46,7 +46,7 @@ class Received:
     problem: Refusal | None = None
 
 
-def create_router(settings: Settings, desk: Desk, record: Record, tokens: Tokens, lag: LoopLag) -> APIRouter:
+def create_router(settings: Settings, desk: Desk, record: Record, tokens: Tokens) -> APIRouter:
     """Return the API's routes, wired to one desk."""
     router = APIRouter(prefix="/api", tags=["web"])
     per_conversation = RateLimit(settings.messages_per_minute)
@@ -81,14 +81,12 @@ def create_router(settings: Settings, desk: Desk, record: Record, tokens: Tokens
         conversation = claims.conversation if claims else None
         decision = Decision()
         if received.text and not received.choice:
-            decision = desk.assess(conversation, received.text, claims.language if claims else None)
+            decision = await desk.assess(conversation, received.text, claims.language if claims else None)
         refusal = _refusal(received, too_large, claims)
         if refusal is None and claims and not decision.category and not per_conversation.allows(claims.conversation):
             refusal = Refusal(
                 429, "slow_down", "too many messages", "wait a minute; crisis messages always pass", "slow_down"
             )
-        if refusal is None and received.text and not received.choice and not decision.category and lag.is_over():
-            refusal = Refusal(503, "busy", "more messages arrive than the desk can take in", "send it again", "busy")
         if refusal and not (claims and decision.category):
             return refuse(refusal, decision, language)
         assert claims is not None

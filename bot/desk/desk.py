@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from weakref import WeakValueDictionary
@@ -16,9 +17,8 @@ from bot.crisis import Decision, Guard
 from bot.crisis.decision import FALLBACK_CATEGORY
 from bot.desk.clock import Clock
 from bot.desk.composer import Composer, choice_of_opening
-from bot.desk.limits import Admission
+from bot.desk.limits import Admission, Busy
 from bot.desk.metrics import Metrics
-from bot.desk.rasa import Rasa
 from bot.desk.signals import Signals
 from bot.desk.turns import Turns
 from bot.errors import Refusal, StoreAway
@@ -66,30 +66,34 @@ class Desk:
         composer: Composer,
         record: Record,
         spool: Spool,
-        rasa: Rasa,
+        turns: Turns,
         signals: Signals,
-        admission: Admission,
+        intake: Admission,
         metrics: Metrics,
         clock: Clock,
-        late_after_seconds: float,
     ) -> None:
         self._guard, self._composer, self._record, self._spool = guard, composer, record, spool
+        self._turns, self._intake = turns, intake
         self.signals, self.metrics, self._clock = signals, metrics, clock
-        self._turns = Turns(self._tells_concern, composer, rasa, admission, metrics, clock, late_after_seconds)
+        # One thread: the encoder computes outside Python's lock, so the event loop goes on meanwhile.
+        self._assessing = ThreadPoolExecutor(1, "guard")
         self._recent: OrderedDict[str, deque[str]] = OrderedDict()
-        self._concerns: OrderedDict[tuple[str, int], bool] = OrderedDict()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
         self.store_was_away = False
 
     # 1 assess
 
-    def assess(self, conversation: str | None, text: str, language: str | None) -> Decision:
-        """Assess one inbound text; in memory, before anything that can refuse, wait or fail (promise P1).
+    async def assess(self, conversation: str | None, text: str, language: str | None) -> Decision:
+        """Assess one inbound text; in memory, before anything that can refuse or fail (promise P1).
 
         A guard that is missing or raises makes every message a crisis: an unneeded card does less harm than none.
         """
-        return self._assess(text, language, self._recent.get(conversation or "", ()))
+        return await self._assess_aside(text, language, self._recent.get(conversation or "", ()))
+
+    async def _assess_aside(self, text: str, language: str | None, recent: Sequence[str]) -> Decision:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._assessing, self._assess, text, language, tuple(recent))
 
     def _assess(self, text: str, language: str | None, recent: Sequence[str]) -> Decision:
         start = time.perf_counter()
@@ -111,34 +115,33 @@ class Desk:
         if len(self._recent) > REMEMBERED_CONVERSATIONS:
             self._recent.popitem(last=False)
 
-    def _tells_concern(self, pending: Pending) -> bool:
-        """Whether a waiting message tells of distress without danger; after a restart it is assessed again."""
-        heard = self._concerns.pop((pending.conversation, pending.sequence), None)
-        if heard is not None:
-            return heard
-        return self._assess(pending.body["text"], pending.context.language, pending.context.recent_texts).concern
-
     # 2 record
 
     async def receive(self, inbound: Inbound, decision: Decision) -> Answer:
         """Record a message and answer it as far as that needs no Rasa; the turn follows in the background.
 
-        Raises Refusal when the choice is unknown or the conversation was erased.
+        Raises Refusal when the choice is unknown, the conversation was erased, or too many messages wait already;
+        a crisis or a tapped choice does not wait behind the others.
         """
         self.metrics.messages.labels(inbound.channel).inc()
         known = inbound.conversation in self._recent
-        heard = decision
 
         def compose(context: Context, find_choice: Callable[[str], Body | None]) -> Composed:
-            nonlocal heard
             if inbound.choice is not None:
                 return self._compose_choice(inbound, context, find_choice(inbound.choice))
+            heard = decision
             if context.recent_texts and not known and not decision.category:
                 heard = self._assess(inbound.text, inbound.language, context.recent_texts)
             return self._compose_text(inbound, context, heard)
 
         try:
-            accepted = await self._record.accept(inbound, compose)
+            if decision.category or inbound.choice is not None:
+                accepted = await self._record.accept(inbound, compose)
+            else:
+                async with self._intake.place():
+                    accepted = await self._record.accept(inbound, compose)
+        except Busy:
+            raise Refusal(503, "busy", "more messages arrive than can be taken in", "send it again", "busy") from None
         except EraseChosen:
             return Answer(None, False, tuple(await self.erase(inbound.conversation, inbound.channel, inbound.language)))
         except ConversationErased:
@@ -149,10 +152,6 @@ class Desk:
             return await self._receive_without_record(inbound, decision, error)
         if inbound.choice is None and not accepted.repeated:
             self._remember(inbound.conversation, inbound.text)
-            if accepted.needs_turn:
-                self._concerns[inbound.conversation, accepted.sequence] = heard.concern
-                if len(self._concerns) > REMEMBERED_CONVERSATIONS:
-                    self._concerns.popitem(last=False)
         self._after_accept(inbound, accepted, decision)
         return Answer(accepted.sequence, accepted.flagged, accepted.replies)
 
@@ -171,7 +170,7 @@ class Desk:
     def _compose_text(self, inbound: Inbound, context: Context, decision: Decision) -> Composed:
         opening = self._opening(inbound, context)
         if decision.category is None:
-            return Composed(inbound.text, opening=opening)
+            return Composed(inbound.text, opening=opening, concern=decision.concern)
         card = self._composer.card(decision.category, decision.about, context, inbound.channel)
         flag = FlagRaised("crisis", decision.category, decision.about)
         return Composed(inbound.text, opening=opening, replies=[keyed(card, inbound)], flag=flag, needs_turn=False)
@@ -267,6 +266,8 @@ class Desk:
             try:
                 while pending := pending or await self._record.pending(conversation):
                     self.signals.tell(conversation, "typing", {})
+                    if pending.concern is None:
+                        pending = replace(pending, concern=await self._tells_concern(pending))
                     turn, outcome = await self._turns.take(pending)
                     if turn.erases:
                         await self._erase_as_asked(pending)
@@ -277,7 +278,7 @@ class Desk:
                     if stored is None:
                         return  # claimed, erased or answered elsewhere; recovery finds what still waits
                     self.metrics.turn_seconds.observe((self._clock.now() - pending.received_at_utc).total_seconds())
-                    if pending is first:
+                    if first is not None:
                         return  # what came meanwhile has its own task behind this one
                     pending = None
             except StoreAway:
@@ -289,6 +290,12 @@ class Desk:
                 log.exception("turn_failed", error=type(error).__name__, conversation=conversation)
                 if pending:
                     self._say_unrecorded(pending)
+
+    async def _tells_concern(self, pending: Pending) -> bool:
+        if "choice" in pending.body:
+            return False
+        context = pending.context
+        return (await self._assess_aside(pending.body["text"], context.language, context.recent_texts)).concern
 
     async def _erase_as_asked(self, pending: Pending) -> None:
         """Erase, and say so to the open streams: the record holds nothing to say it from."""

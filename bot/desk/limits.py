@@ -1,4 +1,4 @@
-"""Bounded work: rate limits per conversation or address, a lagging event loop, admission of turns to Rasa."""
+"""Bounded work: rate limits per conversation or address, admission of messages and turns, the event loop's lag."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from prometheus_client import Gauge
 
 REMEMBERED = 20_000
+LAG_EVERY_SECONDS = 0.25
 
 
 class RateLimit:
@@ -31,41 +32,23 @@ class RateLimit:
         return allowed
 
 
-class LoopLag:
-    """How late the event loop runs: the sign that more arrives than this process can take in."""
-
-    EVERY_SECONDS = 0.05
-
-    def __init__(self, limit_seconds: float, gauge: Gauge) -> None:
-        self._limit_seconds, self._gauge = limit_seconds, gauge
-        self._due, self._before, self._last = float("inf"), 0.0, 0.0
-
-    @property
-    def seconds(self) -> float:
-        """The smaller of the last two measurements: one long text is no overload. One that is overdue counts."""
-        overdue = time.monotonic() - self._due
-        return min(self._last, overdue) if overdue > self._last else min(self._before, self._last)
-
-    def is_over(self) -> bool:
-        return self.seconds > self._limit_seconds
-
-    async def measure(self) -> None:
-        """Measure for ever, into the gauge as well."""
-        while True:
-            self._due = time.monotonic() + self.EVERY_SECONDS
-            await asyncio.sleep(self.EVERY_SECONDS)
-            self._before, self._last = self._last, max(0.0, time.monotonic() - self._due)
-            self._gauge.set(self.seconds)
+async def measure_loop_lag(gauge: Gauge) -> None:
+    """Measure for ever how late the event loop wakes up, in seconds."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + LAG_EVERY_SECONDS
+        await asyncio.sleep(LAG_EVERY_SECONDS)
+        gauge.set(max(0.0, loop.time() - due))
 
 
 class Busy(Exception):
-    """No turn can be taken within its deadline."""
+    """There is no place within the patience."""
 
 
 class Admission:
-    """Lets `at_once` turns reach Rasa, `waiting` more queue in order of arrival, and no more.
+    """Lets `at_once` pieces of work through, `waiting` more queue in order of arrival, and no more.
 
-    Fair between conversations because a conversation takes one turn at a time.
+    Turns are fair between conversations because a conversation takes one turn at a time.
     """
 
     def __init__(self, at_once: int, waiting: int, patience_seconds: float) -> None:
@@ -74,8 +57,8 @@ class Admission:
         self.waiting = 0
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Hold a slot; raises Busy at once when the queue is full, or after the patience is used up."""
+    async def place(self) -> AsyncIterator[None]:
+        """Hold a place; raises Busy at once when the queue is full, or after the patience is used up."""
         if self.waiting >= self._limit:
             raise Busy
         self.waiting += 1

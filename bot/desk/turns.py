@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import structlog
@@ -31,7 +31,6 @@ class Turns:
 
     def __init__(
         self,
-        tells_concern: Callable[[Pending], bool],
         composer: Composer,
         rasa: Rasa,
         admission: Admission,
@@ -39,7 +38,7 @@ class Turns:
         clock: Clock,
         late_after_seconds: float,
     ) -> None:
-        self._tells_concern, self._composer, self._rasa, self._admission = tells_concern, composer, rasa, admission
+        self._composer, self._rasa, self._admission = composer, rasa, admission
         self._metrics, self._clock, self._late_after_seconds = metrics, clock, late_after_seconds
 
     async def take(self, pending: Pending) -> tuple[Turn, str]:
@@ -60,7 +59,7 @@ class Turns:
             else {"text": pending.body["text"]}
         )
         try:
-            async with self._admission.turn():
+            async with self._admission.place():
                 answer = await self._ask(pending, said)
         except Busy:
             return self._turn(pending, ["busy"]), "busy"
@@ -145,15 +144,14 @@ class Turns:
         context = replace(pending.context, language=language) if language else pending.context
         channel, conversation = pending.channel, pending.conversation
         replies = self._composer.references(references, context, channel, conversation, at=at, variables=variables)
-        if "choice" not in pending.body and self._is_concern(pending):
+        if pending.concern and not _was_gentle(pending):
             replies.insert(0, self._composer.say("concern", context, channel, conversation))
         if reminder := self._composer.reminder(context, channel):
             replies.append(reminder)
         kept = pending.state if state is ... else state
         return Turn(replies, kept, requests_counselor=requests_counselor, language=language)
 
-    def _is_concern(self, pending: Pending) -> bool:
-        """Whether the message tells of distress without danger, and the gentle line was not among the last replies."""
-        if any("concern" in (body.get("item") or "") for body in pending.context.recent_bodies):
-            return False
-        return self._tells_concern(pending)
+
+def _was_gentle(pending: Pending) -> bool:
+    """Whether the gentle line was among the last replies."""
+    return any("concern" in (body.get("item") or "") for body in pending.context.recent_bodies)

@@ -127,7 +127,7 @@ class Record:
             bodies = (*context.recent_bodies, *(reply.body for reply in composed.opening))
             session.flush()  # for the message's id
             context = replace(context, recent_bodies=bodies, turn=conversation.next_sequence, is_new=False)
-            pending = self._as_pending(conversation, message, body, context)
+            pending = self._as_pending(conversation, message, body, context, composed.concern)
         return Accepted(message.sequence, message.flagged, needs_turn, stored, pending=pending)
 
     def _lock_conversation(self, session: Session, inbound: Inbound) -> tuple[Conversation, bool]:
@@ -168,7 +168,12 @@ class Record:
         return self._as_pending(conversation, message, self._cipher.open(message.body), context)
 
     def _as_pending(
-        self, conversation: Conversation, message: Message | Row[Any], body: Body, context: Context
+        self,
+        conversation: Conversation,
+        message: Message | Row[Any],
+        body: Body,
+        context: Context,
+        concern: bool | None = None,
     ) -> Pending:
         return Pending(
             message.id,
@@ -180,6 +185,7 @@ class Record:
             conversation.voice_epoch,
             None if conversation.state is None else self._cipher.open(conversation.state),
             context,
+            concern,
         )
 
     async def commit(self, pending: Pending, turn: Turn, now: datetime) -> tuple[StoredMessage, ...] | None:

@@ -83,10 +83,14 @@ class Context:
 
 @dataclass(frozen=True)
 class Composed:
-    """What a message calls for, decided inside transaction A: replies now, a flag, or a turn later (`needs_turn`)."""
+    """What a message calls for, decided inside transaction A: replies now, a flag, or a turn later (`needs_turn`).
+
+    `concern`: it tells of distress without danger; kept for the turn and stored nowhere.
+    """
 
     text: str
     choice: Body | None = None
+    concern: bool = False
     opening: Sequence[Reply] = ()
     replies: Sequence[Reply] = ()
     flag: FlagRaised | None = None
@@ -110,7 +114,7 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Pending:
-    """An acknowledged message that has no reply yet, with what a turn needs."""
+    """An acknowledged message that has no reply yet, with what a turn needs. `concern` None: not assessed since."""
 
     message_id: int
     conversation: str
@@ -121,6 +125,7 @@ class Pending:
     voice_epoch: int
     state: Any
     context: Context
+    concern: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Tokens, limits, keys, cipher, spool, settings: the small parts of the desk and the store."""
 
-import asyncio
 import os
 import time
 
@@ -9,9 +8,8 @@ from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.desk.limits import REMEMBERED, Admission, Busy, LoopLag, RateLimit
+from bot.desk.limits import REMEMBERED, Admission, Busy, RateLimit
 from bot.desk.logs import LoggedWords, drop_words, refuse_words
-from bot.desk.metrics import Metrics
 from bot.desk.tokens import Tokens
 from bot.errors import SettingsError, StoreAway, UnreadableBody
 from bot.settings import read_settings
@@ -55,28 +53,12 @@ def test_a_rate_limit_forgets_the_oldest_keys() -> None:
     assert len(limit._buckets) == REMEMBERED
 
 
-def test_one_late_wake_up_is_no_overload_and_two_are() -> None:
-    async def run() -> None:
-        lag = LoopLag(0.1, Metrics().loop_lag_seconds)
-        task = asyncio.create_task(lag.measure())
-        assert not lag.is_over()
-        await asyncio.sleep(2 * lag.EVERY_SECONDS)
-        time.sleep(0.2)  # the very thing measured: a blocked loop
-        assert not lag.is_over()
-        await asyncio.sleep(lag.EVERY_SECONDS / 2)
-        time.sleep(0.2)
-        assert lag.is_over()
-        task.cancel()
-
-    run_async(run())
-
-
 def test_admission_is_bounded_and_says_busy_at_once() -> None:
     async def run() -> float:
         admission = Admission(at_once=1, waiting=0, patience_seconds=5)
         start = time.monotonic()
         with pytest.raises(Busy):
-            async with admission.turn():
+            async with admission.place():
                 pass
         return time.monotonic() - start
 
@@ -86,11 +68,11 @@ def test_admission_is_bounded_and_says_busy_at_once() -> None:
 def test_admission_gives_up_after_its_patience() -> None:
     async def run() -> None:
         admission = Admission(at_once=1, waiting=5, patience_seconds=0.05)
-        async with admission.turn():
+        async with admission.place():
             with pytest.raises(Busy):
-                async with admission.turn():
+                async with admission.place():
                     pass
-        async with admission.turn():
+        async with admission.place():
             assert admission.waiting == 0
 
     run_async(run())
