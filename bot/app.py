@@ -20,7 +20,7 @@ from bot.crisis import Decision, Guard
 from bot.desk.clock import Clock
 from bot.desk.composer import Composer
 from bot.desk.desk import Desk
-from bot.desk.limits import Admission, measure_loop_lag
+from bot.desk.limits import Admission, Calm, measure_loop_lag
 from bot.desk.metrics import Metrics
 from bot.desk.rasa import Rasa
 from bot.desk.recovery import Recovery
@@ -35,6 +35,7 @@ from bot.store.record import Record
 from bot.store.spool import Spool
 
 MIGRATE_AGAIN_SECONDS = 1.0
+ASSESSED_AT_ONCE = 4  # with more messages waiting for the guard, recording and turns wait for it
 MESSAGES_AT_ONCE = 8  # ordinary ones at the record; a crisis passes them and finds few before it
 
 log = structlog.get_logger()
@@ -73,10 +74,11 @@ def wire(settings: Settings, keys: Keys, clock: Clock) -> Parts:
     record, spool = Record(database, cipher), Spool(settings.home / "spool", cipher)
     metrics = Metrics()
     rasa = Rasa(settings.rasa, settings.rasa_secret or keys.rasa, settings.rasa_timeout_seconds)
-    intake = Admission(MESSAGES_AT_ONCE, settings.messages_waiting, settings.rasa_timeout_seconds)
-    admission = Admission(settings.turns_at_once, settings.turns_waiting, settings.rasa_timeout_seconds)
+    calm = Calm(ASSESSED_AT_ONCE)
+    intake = Admission(MESSAGES_AT_ONCE, settings.messages_waiting, settings.rasa_timeout_seconds, calm)
+    admission = Admission(settings.turns_at_once, settings.turns_waiting, settings.rasa_timeout_seconds, calm)
     turns = Turns(composer := Composer(library), rasa, admission, metrics, clock, settings.late_after_seconds)
-    desk = Desk(guard, composer, record, spool, turns, Signals(), intake, metrics, clock)
+    desk = Desk(guard, composer, record, spool, turns, Signals(), intake, calm, metrics, clock)
     recovery = Recovery(desk, record, spool, metrics, clock)
     tokens = Tokens(keys.token, settings.token_days)
     return Parts(settings, guard, library, database, record, rasa, desk, recovery, tokens)

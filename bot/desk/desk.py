@@ -17,7 +17,7 @@ from bot.crisis import Decision, Guard
 from bot.crisis.decision import FALLBACK_CATEGORY
 from bot.desk.clock import Clock
 from bot.desk.composer import Composer, choice_of_opening
-from bot.desk.limits import Admission, Busy
+from bot.desk.limits import Admission, Busy, Calm
 from bot.desk.metrics import Metrics
 from bot.desk.signals import Signals
 from bot.desk.turns import Turns
@@ -69,11 +69,12 @@ class Desk:
         turns: Turns,
         signals: Signals,
         intake: Admission,
+        calm: Calm,
         metrics: Metrics,
         clock: Clock,
     ) -> None:
         self._guard, self._composer, self._record, self._spool = guard, composer, record, spool
-        self._turns, self._intake = turns, intake
+        self._turns, self._intake, self._calm = turns, intake, calm
         self.signals, self.metrics, self._clock = signals, metrics, clock
         # One thread: the encoder computes outside Python's lock, so the event loop goes on meanwhile.
         self._assessing = ThreadPoolExecutor(1, "guard")
@@ -93,7 +94,8 @@ class Desk:
 
     async def _assess_aside(self, text: str, language: str | None, recent: Sequence[str]) -> Decision:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._assessing, self._assess, text, language, tuple(recent))
+        with self._calm.assessing():
+            return await loop.run_in_executor(self._assessing, self._assess, text, language, tuple(recent))
 
     def _assess(self, text: str, language: str | None, recent: Sequence[str]) -> Decision:
         start = time.perf_counter()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from prometheus_client import Gauge
 
@@ -45,15 +45,40 @@ class Busy(Exception):
     """There is no place within the patience."""
 
 
+class Calm:
+    """Whether few messages wait to be assessed. Other work waits for it: what a message says of danger goes first."""
+
+    def __init__(self, at_most: int) -> None:
+        self._at_most, self._assessing = at_most, 0
+        self._is_calm = asyncio.Event()
+        self._is_calm.set()
+
+    @contextmanager
+    def assessing(self) -> Iterator[None]:
+        """Count one message that is being assessed, or waits for it."""
+        self._assessing += 1
+        if self._assessing > self._at_most:
+            self._is_calm.clear()
+        try:
+            yield
+        finally:
+            self._assessing -= 1
+            if self._assessing <= self._at_most:
+                self._is_calm.set()
+
+    async def wait(self) -> None:
+        await self._is_calm.wait()
+
+
 class Admission:
-    """Lets `at_once` pieces of work through, `waiting` more queue in order of arrival, and no more.
+    """Lets `at_once` pieces of work through while it is calm; `waiting` more queue in order of arrival, and no more.
 
     Turns are fair between conversations because a conversation takes one turn at a time.
     """
 
-    def __init__(self, at_once: int, waiting: int, patience_seconds: float) -> None:
+    def __init__(self, at_once: int, waiting: int, patience_seconds: float, calm: Calm) -> None:
         self._slots = asyncio.Semaphore(at_once)
-        self._limit, self._patience_seconds = waiting, patience_seconds
+        self._limit, self._patience_seconds, self._calm = waiting, patience_seconds, calm
         self.waiting = 0
 
     @asynccontextmanager
@@ -63,12 +88,18 @@ class Admission:
             raise Busy
         self.waiting += 1
         try:
-            await asyncio.wait_for(self._slots.acquire(), self._patience_seconds)
+            async with asyncio.timeout(self._patience_seconds):
+                await self._slots.acquire()
         except TimeoutError:
             raise Busy from None
         finally:
             self.waiting -= 1
         try:
+            try:
+                async with asyncio.timeout(self._patience_seconds):
+                    await self._calm.wait()
+            except TimeoutError:
+                raise Busy from None
             yield
         finally:
             self._slots.release()

@@ -8,7 +8,7 @@ from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.desk.limits import REMEMBERED, Admission, Busy, RateLimit
+from bot.desk.limits import REMEMBERED, Admission, Busy, Calm, RateLimit
 from bot.desk.logs import LoggedWords, drop_words, refuse_words
 from bot.desk.tokens import Tokens
 from bot.errors import SettingsError, StoreAway, UnreadableBody
@@ -55,7 +55,7 @@ def test_a_rate_limit_forgets_the_oldest_keys() -> None:
 
 def test_admission_is_bounded_and_says_busy_at_once() -> None:
     async def run() -> float:
-        admission = Admission(at_once=1, waiting=0, patience_seconds=5)
+        admission = Admission(at_once=1, waiting=0, patience_seconds=5, calm=Calm(1))
         start = time.monotonic()
         with pytest.raises(Busy):
             async with admission.place():
@@ -65,9 +65,22 @@ def test_admission_is_bounded_and_says_busy_at_once() -> None:
     assert run_async(run()) < 1
 
 
+def test_work_waits_while_many_messages_wait_for_the_guard() -> None:
+    async def run() -> None:
+        calm = Calm(1)
+        admission = Admission(at_once=1, waiting=5, patience_seconds=0.05, calm=calm)
+        with calm.assessing(), calm.assessing(), pytest.raises(Busy):
+            async with admission.place():
+                pass
+        async with admission.place():
+            pass
+
+    run_async(run())
+
+
 def test_admission_gives_up_after_its_patience() -> None:
     async def run() -> None:
-        admission = Admission(at_once=1, waiting=5, patience_seconds=0.05)
+        admission = Admission(at_once=1, waiting=5, patience_seconds=0.05, calm=Calm(1))
         async with admission.place():
             with pytest.raises(Busy):
                 async with admission.place():
