@@ -48,6 +48,8 @@ bench: test-env rasa-env ## measure the figures beside their peers, into benchma
 	@$(BIN)/handrail train
 	@$(BIN)/python -m benchmarks.conversations
 	@$(BIN)/python -m benchmarks.conversations --restart
+	@$(BIN)/python -m benchmarks.faults
+	@$(BIN)/python -m benchmarks.beside_stock
 
 clean: ## remove both environments (not the state in .handrail/)
 	rm -rf .venv

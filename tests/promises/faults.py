@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
+from bot.crisis.classifier import MODEL_FOLDER
 from tests.fakes import wait_until
 from tests.stack import Stack
 
@@ -84,6 +85,17 @@ def disk_full(stack: Stack) -> Iterator[None]:
             file.write(b"\0")
     yield
     filler.unlink()
+
+
+@contextmanager
+def no_classifier(scratch: Path) -> Iterator[None]:
+    """Hide the files of the guard's classifier from processes that start meanwhile."""
+    (scratch / "empty").mkdir()
+    subprocess.run(["mount", "--bind", scratch / "empty", MODEL_FOLDER], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", MODEL_FOLDER], check=True)
 
 
 @contextmanager

@@ -49,8 +49,8 @@ POSTGRES_FAULTS = FAULTS | {
 }
 
 
-def replies_in_time(person: Person, text: str, limit_seconds: float) -> list[dict]:
-    """Send `text` and return its replies, from the answer or the stream, and check the time it took."""
+def replies_in_time(person: Person, text: str, limit_seconds: float) -> tuple[list[dict], float]:
+    """Send `text` and return its replies, from the answer or the stream, and the checked seconds it took."""
     start = time.monotonic()
     answer = person.post(text)
     assert answer.status_code in (202, 503), answer.text
@@ -61,7 +61,7 @@ def replies_in_time(person: Person, text: str, limit_seconds: float) -> list[dic
     seconds = time.monotonic() - start
     assert replies, f"silence after {seconds:.1f} s"
     assert seconds < limit_seconds, f"{seconds:.1f} s"
-    return replies
+    return replies, seconds
 
 
 def first_reply(person: Person, sequence: int) -> list[dict]:
@@ -72,15 +72,15 @@ def first_reply(person: Person, sequence: int) -> list[dict]:
     return []
 
 
-def check(stack: Stack, language: str) -> None:
-    known, fresh = stack.person(language), stack.person(language)
-    for person in (known, fresh):
-        card = replies_in_time(person, CRISES[language], CARD_SECONDS)
-        assert card[0]["card"]
-        assert "988" in card[0]["text"]
-    ordinary = replies_in_time(stack.person(language), ORDINARY[language], REPLY_SECONDS)
+def check(stack: Stack, language: str) -> tuple[float, float]:
+    """Check that a crisis gets the card and an ordinary message a reviewed reply; return the seconds of each."""
+    card, card_seconds = replies_in_time(stack.person(language), CRISES[language], CARD_SECONDS)
+    assert card[0]["card"]
+    assert "988" in card[0]["text"]
+    ordinary, ordinary_seconds = replies_in_time(stack.person(language), ORDINARY[language], REPLY_SECONDS)
     assert ordinary[0]["item"]
     assert ordinary[0]["author"] == "bot"
+    return card_seconds, ordinary_seconds
 
 
 @pytest.mark.parametrize("fault", SQLITE_FAULTS)
@@ -94,7 +94,8 @@ def test_on_sqlite(sqlite_stack: Stack, fault: str) -> None:
 @pytest.mark.parametrize("fault", POSTGRES_FAULTS)
 def test_on_postgresql(postgres_stack: Stack, fault: str) -> None:
     with POSTGRES_FAULTS[fault](postgres_stack):
-        check(postgres_stack, "en")
+        for language in CRISES:
+            check(postgres_stack, language)
     check_recovered(postgres_stack)
 
 
@@ -150,11 +151,26 @@ def test_without_a_model_and_while_starting(tmp_path) -> None:
         wait_until(lambda: bool(stack.parts()), "the desk did not start", 150)
         seconds = time.monotonic() - stack.started_at
         check(stack, "en")
-        ordinary = replies_in_time(stack.person(), ORDINARY["en"], REPLY_SECONDS)
+        ordinary, _ = replies_in_time(stack.person(), ORDINARY["en"], REPLY_SECONDS)
         assert ordinary[0]["item"] == "system/waking-up"
         print(f"\nfirst answer {seconds:.1f} s after `handrail serve`")
     finally:
         stack.stop()
+
+
+def test_without_the_guards_classifier_the_rules_answer_and_readiness_says_so(tmp_path) -> None:
+    stack = Stack(tmp_path / "home")
+    (tmp_path / "home").mkdir()
+    with faults.no_classifier(tmp_path):
+        stack.start(with_model=False, wait=False)
+        try:
+            wait_until(lambda: bool(stack.parts()), "the desk did not start", 150)
+            assert stack.parts()["guard_rules"] == "ok"
+            assert stack.parts()["guard_classifier"].startswith("failed")
+            check(stack, "en")
+            check(stack, "es")
+        finally:
+            stack.stop()
 
 
 def test_without_content_the_built_in_card_and_fallback_are_said(tmp_path) -> None:
