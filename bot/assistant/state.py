@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
 from rasa.core.tracker_store import TrackerStore
@@ -17,7 +18,6 @@ from rasa.shared.core.events import (
     SessionStarted,
     SlotSet,
     UserUttered,
-    deserialise_events,
 )
 from rasa.shared.core.trackers import DialogueStateTracker
 
@@ -25,6 +25,9 @@ STATE_VERSION = 1
 TURNS_KEPT = 6  # the rules in data/rules look back one turn, the longest stories four
 
 UNKEPT = frozenset({"timestamp", "metadata", "policy", "confidence", "message_id", "input_channel"})
+
+# Rasa walks all event classes for every event; the answer never changes.
+_event_class = cache(Event.resolve_by_type)
 
 current_tracker: ContextVar[DialogueStateTracker | None] = ContextVar("current_tracker", default=None)
 
@@ -43,7 +46,7 @@ def read_state(state: Any, sender_id: str, domain: Domain) -> DialogueStateTrack
     if not isinstance(state, dict) or state.get("version") != STATE_VERSION:
         raise StateError(f"state must be an object with version {STATE_VERSION}")
     try:
-        events = deserialise_events(state["events"])
+        events = [_event_class(event["event"])._from_parameters(event) for event in state["events"]]
         return DialogueStateTracker.from_events(sender_id, events, domain.slots)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StateError(f"state events cannot be read ({type(error).__name__})") from error

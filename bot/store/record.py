@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import CursorResult, Row, bindparam, delete, exists, func, select, update
+from sqlalchemy import CursorResult, Row, Table, bindparam, delete, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -33,34 +33,31 @@ RECENT_TEXTS = 2
 RECENT_BODIES = 6
 RECENT_MESSAGES = 12  # read to find these: a turn has one message of the person and seldom more than three of ours
 
-# What every turn asks, built once: with SQLAlchemy the building costs more than the asking. Rows, not entities.
-_IN_CONVERSATION = Message.conversation_id == bindparam("conversation")
-_MESSAGES = select(*Message.__table__.columns)
-_FIRST_WITH_CLIENT_ID = _MESSAGES.where(_IN_CONVERSATION, Message.client_id == bindparam("client_id"))
-_REPLIES = _MESSAGES.where(_IN_CONVERSATION, Message.in_reply_to == bindparam("sequence")).order_by(Message.sequence)
-_WAITING = _MESSAGES.where(_IN_CONVERSATION, ~Message.answered).order_by(Message.sequence).limit(1)
-_ANY_WAITING = select(exists().where(_IN_CONVERSATION, ~Message.answered))
+# What every turn asks, built once and on tables: building statements and entities costs more than the asking.
+_MESSAGE_TABLE = cast(Table, Message.__table__)
+_message, _flag, _sighting = _MESSAGE_TABLE.c, Flag.__table__.c, Sighting.__table__.c
+_IN_CONVERSATION = _message.conversation_id == bindparam("conversation")
+_MESSAGES = select(*_message)
+_FIRST_WITH_CLIENT_ID = _MESSAGES.where(_IN_CONVERSATION, _message.client_id == bindparam("client_id"))
+_REPLIES = _MESSAGES.where(_IN_CONVERSATION, _message.in_reply_to == bindparam("sequence")).order_by(_message.sequence)
+_WAITING = _MESSAGES.where(_IN_CONVERSATION, ~_message.answered).order_by(_message.sequence).limit(1)
+_ANY_WAITING = select(exists().where(_IN_CONVERSATION, ~_message.answered))
 _LATEST = (
-    select(Message.author, Message.body)
-    .where(_IN_CONVERSATION, Message.sequence < bindparam("before"))
-    .order_by(Message.sequence.desc())
+    select(_message.author, _message.body)
+    .where(_IN_CONVERSATION, _message.sequence < bindparam("before"))
+    .order_by(_message.sequence.desc())
     .limit(RECENT_MESSAGES)
 )
 _AFTER = (
-    _MESSAGES.where(_IN_CONVERSATION, Message.sequence > bindparam("sequence"))
-    .order_by(Message.sequence)
+    _MESSAGES.where(_IN_CONVERSATION, _message.sequence > bindparam("sequence"))
+    .order_by(_message.sequence)
     .limit(bindparam("limit"))
 )
-_OPEN_FLAGS = select(Flag.kind, Flag.category, Flag.about, Flag.state, Flag.opened_at_utc).where(
-    Flag.conversation_id == bindparam("conversation"), Flag.state != "closed"
+_OPEN_FLAGS = select(_flag.kind, _flag.category, _flag.about, _flag.state, _flag.opened_at_utc).where(
+    _flag.conversation_id == bindparam("conversation"), _flag.state != "closed"
 )
-_SEEN = select(Sighting.item, Sighting.last_at_utc).where(Sighting.conversation_id == bindparam("conversation"))
-_ANSWER = (
-    update(Message)
-    .where(Message.id == bindparam("message"), ~Message.answered)
-    .values(answered=True)
-    .execution_options(synchronize_session=False)
-)
+_SEEN = select(_sighting.item, _sighting.last_at_utc).where(_sighting.conversation_id == bindparam("conversation"))
+_ANSWER = update(_MESSAGE_TABLE).where(_message.id == bindparam("message"), ~_message.answered).values(answered=True)
 _ERASED = select(Conversation.id).where(
     Conversation.id == bindparam("conversation"), Conversation.erased_at_utc.is_not(None)
 )
@@ -73,13 +70,13 @@ class Record:
         self.database, self._cipher = database, cipher
         insert: Any = sqlite.insert if database.backend == "sqlite" else postgresql.insert
         self._begin = insert(Conversation).on_conflict_do_nothing().returning(Conversation.id)
-        seen, counted = insert(Sighting), insert(Counter)
+        seen, counted = insert(Sighting.__table__), insert(Counter.__table__)
         self._seen = seen.on_conflict_do_update(
             index_elements=["conversation_id", "item"],
-            set_={"times": Sighting.times + 1, "last_at_utc": seen.excluded.last_at_utc},
+            set_={"times": _sighting.times + 1, "last_at_utc": seen.excluded.last_at_utc},
         )
         self._counted = counted.on_conflict_do_update(
-            index_elements=["day", "channel", "name", "category"], set_={"value": Counter.value + 1}
+            index_elements=["day", "channel", "name", "category"], set_={"value": Counter.__table__.c.value + 1}
         )
 
     async def accept(
