@@ -14,12 +14,42 @@ CRISIS = "I want to end my life tonight"
 Visit = Callable[..., Widget]
 
 
+SUBJECTS = {
+    "do i have to see a doctor before detox": "treatment/medical-assessment",
+    "what happens in a supervised detox": "treatment/supervised-detox",
+    "what is buprenorphine": "treatment/medications",
+    "is there therapy or a support group": "treatment/emotional-support",
+    "how do i keep from relapsing": "treatment/relapse-prevention",
+    "how can my family support me": "treatment/family-support",
+    "is detox enough or what comes after it": "treatment/after-detox",
+    "where can i find professional help": "treatment/find-help-us",
+    "the cravings are bad tonight": "coping/",
+    "my mood keeps swinging up and down": "coping/",
+    "how much methadone should i take": "clinical/",
+    "can i talk to a real counselor": "people/",
+}
+
+
 def test_it_says_what_it_is_before_anything_is_written(visit: Visit) -> None:
     widget = visit().open()
     expect(widget.bot).to_have_count(1)
     for words in ("program", "not a person", "not a clinician", "not an emergency service"):
         expect(widget.bot).to_contain_text(words)
     expect(widget.log).to_contain_text(widget.label("demo_notice"))
+
+
+def test_every_seed_subject_is_answered_in_one_conversation(visit: Visit, desk_url: str) -> None:
+    widget = visit().open()
+    for number, text in enumerate(SUBJECTS, 1):
+        widget.say(text)
+        expect(widget.own).to_have_count(number)
+        expect(widget.bot).to_have_count(number + 1)
+    headers = {"authorization": f"Bearer {widget.token()}"}
+    record = httpx.get(f"{desk_url}/api/me", headers=headers, trust_env=False).json()["messages"]
+    said = {message["sequence"]: message["text"] for message in record if message["author"] == "person"}
+    answers = {said[m["in_reply_to"]]: m["item"] for m in record if m["author"] == "bot" and m["in_reply_to"]}
+    assert {text: item for text, item in answers.items() if not item.startswith(SUBJECTS[text])} == {}
+    assert len(answers) == len(SUBJECTS)
 
 
 def test_a_message_is_answered_and_marked_sent(visit: Visit) -> None:
