@@ -26,39 +26,11 @@ from benchmarks.results import write_result
 from tests.stack import Stack
 
 TRIES = 60
-COLORS = [
-    "red",
-    "blue",
-    "green",
-    "yellow",
-    "orange",
-    "purple",
-    "white",
-    "black",
-    "silver",
-    "golden",
-    "pink",
-    "brown",
-    "gray",
-    "violet",
-    "teal",
-]
-ANIMALS = [
-    "otter",
-    "heron",
-    "badger",
-    "parrot",
-    "turtle",
-    "rabbit",
-    "falcon",
-    "beaver",
-    "donkey",
-    "lizard",
-    "salmon",
-    "pigeon",
-    "hamster",
-    "camel",
-    "goose",
+DAYS = ["mondays", "tuesdays", "wednesdays", "thursdays", "fridays", "saturdays", "sundays"]
+PLACES = [
+    *("bakery", "library", "market", "station", "museum", "harbor", "stadium", "garage", "laundry", "barber"),
+    *("theater", "gallery", "campus", "cinema", "airport", "warehouse", "workshop", "cafeteria", "gym", "pool"),
+    *("beach", "farm", "orchard", "nursery", "mall", "arcade", "depot", "terminal", "lobby", "canteen"),
 ]
 
 
@@ -66,10 +38,14 @@ class Person:
     """One person with words nobody else uses; `turns` holds the seconds from sending to the last reply."""
 
     def __init__(self, client: httpx.AsyncClient, number: int) -> None:
-        color, animal = COLORS[number % len(COLORS)], ANIMALS[number // len(COLORS) % len(ANIMALS)]
+        day, place = DAYS[number % len(DAYS)], PLACES[number // len(DAYS) % len(PLACES)]
         self._client = client
-        # Harmless everyday words: odd letters and numbers beside "sister" read like a child in danger to the guard.
-        self.words = [f"{thing} with the {color} {animal}" for thing in ("payday", "walking", "the cafe")]
+        # Plain everyday words: to the guard, odd ones beside kin or animals read like danger or something seen.
+        self.words = [
+            f"payday, {day} at the {place}",
+            f"music, {day} at the {place}",
+            f"my friend from the {place}, {day}",
+        ]
         self.turns: list[float] = []
         self.items: list[list[str]] = []
         self.texts: list[str] = []
@@ -136,15 +112,18 @@ async def run(stack: Stack, count: int, restart: bool) -> list[Person]:
     return people
 
 
-def wrong(people: list[Person]) -> int:
-    """Return how many people did not get exactly their own words back in their plan."""
+def mixed_up(people: list[Person]) -> int:
+    """Return how many people were shown words that only somebody else wrote."""
     count = 0
     for person in people:
         others = [word for other in people if other is not person for word in other.words]
-        own = all(word in person.texts[4] for word in person.words)
-        foreign = any(word in text for text in person.texts for word in others)
-        count += not own or foreign
+        count += any(word in text for text in person.texts for word in others)
     return count
+
+
+def incomplete(people: list[Person]) -> int:
+    """Return how many people did not get all their own words back in their finished plan."""
+    return sum(any(word not in person.texts[4] for word in person.words) for person in people)
 
 
 def main() -> None:
@@ -170,7 +149,8 @@ def main() -> None:
         ("people at once", str(arguments.people)),
         ("turns", str(len(seconds))),
         ("desk and Rasa killed in the middle of the form", "yes" if arguments.restart else "no"),
-        ("plans with a wrong word or somebody else's", str(wrong(people))),
+        ("people shown somebody else's words", str(mixed_up(people))),
+        ("plans without all of a person's own words", str(incomplete(people))),
         ("turn, median", f"{statistics.median(seconds):.2f} s"),
         ("turn, 99th percentile", f"{seconds[int(len(seconds) * 0.99)]:.2f} s"),
     ]
