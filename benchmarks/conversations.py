@@ -40,12 +40,8 @@ class Person:
     def __init__(self, client: httpx.AsyncClient, number: int) -> None:
         day, place = DAYS[number % len(DAYS)], PLACES[number // len(DAYS) % len(PLACES)]
         self._client = client
-        # Plain everyday words: to the guard, odd ones beside kin or animals read like danger or something seen.
-        self.words = [
-            f"payday, {day} at the {place}",
-            f"music, {day} at the {place}",
-            f"my friend from the {place}, {day}",
-        ]
+        # Plain everyday words: odd ones beside kin or animals read like danger to the guard, and a card comes instead.
+        self.words = [f"{thing}, {day} at the {place}" for thing in ("payday", "music", "coffee")]
         self.turns: list[float] = []
         self.items: list[list[str]] = []
         self.texts: list[str] = []

@@ -14,6 +14,9 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bot.desk.tokens import Tokens
+from bot.store.cipher import read_keys
+from tests.fakes import run_async
 from tests.stack import DeskThread, Person
 
 CRISIS = "i want to kill myself"
@@ -44,6 +47,17 @@ def test_a_crisis_with_a_bad_token_gets_the_card(desk: DeskThread, token: str) -
     assert answer.status_code == 401
     assert answer.json()["flagged"]
     assert answer.json()["replies"][0]["card"]
+
+
+def test_a_crisis_with_an_expired_token_gets_the_card_and_is_recorded(desk: DeskThread) -> None:
+    key = read_keys(desk.settings.home / "keys").token
+    conversation, expired = Tokens(key, -1).issue("en")
+    answer = send(desk, message(CRISIS), expired)
+    assert answer.status_code == 401
+    assert answer.json()["replies"][-1]["card"]
+    recorded = run_async(desk.parts.record.messages_after(conversation, 0))
+    assert CRISIS in [stored.body["text"] for stored in recorded if stored.author == "person"]
+    assert send(desk, message("hello"), expired).json()["replies"][0]["item"] == "system/session-ended"
 
 
 def test_an_ordinary_message_with_a_bad_token_gets_a_reviewed_reply_and_a_remedy(desk: DeskThread) -> None:
