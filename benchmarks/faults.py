@@ -11,12 +11,10 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from benchmarks.results import write_result
-from tests.conftest import fresh_postgres
 from tests.promises import test_p1_p2_crisis_first_no_silence as promise
-from tests.promises.faults import Proxy, small_disk
+from tests.promises.faults import proxied_postgres, small_disk
 from tests.stack import Stack
 
 ROUNDS = 3
@@ -45,16 +43,12 @@ def main() -> None:
         rows = measure(stack, "SQLite", promise.SQLITE_FAULTS)
         stack.stop()
     server = os.environ.get("HANDRAIL_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
-    with tempfile.TemporaryDirectory() as folder, fresh_postgres(server) as url:
-        parts = urlsplit(url)
-        proxy = Proxy(parts.hostname or "127.0.0.1", parts.port or 5432)
-        through = parts._replace(netloc=f"{parts.username or 'postgres'}@127.0.0.1:{proxy.port}").geturl()
+    with tempfile.TemporaryDirectory() as folder, proxied_postgres(server) as (through, proxy):
         stack = Stack(Path(folder), database_url=through, **limits)
         stack.proxy = proxy
         stack.start()
         rows += measure(stack, "PostgreSQL", promise.POSTGRES_FAULTS)
         stack.stop()
-        proxy.close()
     write_result(
         "faults",
         "A card and a reply while a part is broken",

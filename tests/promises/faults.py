@@ -11,8 +11,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from bot.crisis.classifier import MODEL_FOLDER
+from tests.conftest import fresh_postgres
 from tests.fakes import wait_until
 from tests.stack import Stack
 
@@ -151,3 +153,13 @@ class Proxy:
     def close(self) -> None:
         self._listener.close()
         self.set("closed")
+
+
+@contextmanager
+def proxied_postgres(server: str) -> Iterator[tuple[str, Proxy]]:
+    """A fresh PostgreSQL database behind a proxy: the URL that goes through it, and the proxy."""
+    with fresh_postgres(server) as url:
+        parts = urlsplit(url)
+        proxy = Proxy(parts.hostname or "127.0.0.1", parts.port or 5432)
+        yield parts._replace(netloc=f"{parts.username or 'postgres'}@127.0.0.1:{proxy.port}").geturl(), proxy
+        proxy.close()
