@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,21 +19,56 @@ ENCRYPTION_FILE = "encryption.keys"
 
 
 class Cipher:
-    """Seals JSON values; opens what any of its keys sealed."""
+    """Seals JSON values with its first key; opens what any of its keys sealed.
 
-    def __init__(self, keys: list[str]) -> None:
+    `reread` gives the keys as they are now: a running process learns of a new key by `refresh`, and at the latest when
+    it meets a body that another process sealed with it.
+    """
+
+    def __init__(self, keys: Sequence[str], reread: Callable[[], Sequence[str]] | None = None) -> None:
+        self._reread = reread
+        self._use(keys)
+
+    def _use(self, keys: Sequence[str]) -> None:
+        self._keys, self._newest = tuple(keys), Fernet(keys[0])
         self._fernet = MultiFernet([Fernet(key) for key in keys])
+
+    def refresh(self) -> bool:
+        """Take the keys as they are now; return whether they had changed. Unreadable key files change nothing."""
+        try:
+            keys = tuple(self._reread()) if self._reread else self._keys
+        except SettingsError:
+            return False
+        if keys == self._keys:
+            return False
+        self._use(keys)
+        return True
 
     def seal(self, value: Any) -> bytes:
         return self._fernet.encrypt(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
 
     def open(self, sealed: bytes) -> Any:
+        tried = self._fernet
         try:
-            return json.loads(self._fernet.decrypt(sealed))
+            return json.loads(tried.decrypt(sealed))
         except InvalidToken:
+            self.refresh()
+            if self._fernet is not tried:  # by this thread or by another one meanwhile
+                return self.open(sealed)
             raise UnreadableBody(
                 f"a stored body opens with no key in {ENCRYPTION_FILE}; restore the key file"
             ) from None
+
+    def reseal(self, sealed: bytes) -> bytes | None:
+        """Return the same value sealed with the first key (unchanged when it was); None when no key opens it."""
+        try:
+            self._newest.decrypt(sealed)
+            return sealed
+        except InvalidToken:
+            try:
+                return self._fernet.rotate(sealed)
+            except InvalidToken:
+                return None
 
 
 @dataclass(frozen=True)
@@ -63,6 +99,29 @@ def make_keys(folder: Path) -> bool:
             file.write(value + "\n")
         made = True
     return made
+
+
+def add_encryption_key(folder: Path) -> None:
+    """Put a new key before the others in the file of encryption keys; what the old ones sealed still opens."""
+    _write_encryption_keys(folder, [Fernet.generate_key().decode(), *read_keys(folder).encryption])
+
+
+def keep_newest_encryption_key(folder: Path) -> int:
+    """Drop all encryption keys but the first; return how many went. Only after everything was sealed anew."""
+    keys = read_keys(folder).encryption
+    _write_encryption_keys(folder, keys[:1])
+    return len(keys) - 1
+
+
+def _write_encryption_keys(folder: Path, keys: Sequence[str]) -> None:
+    """Replace the file in one step: whoever reads it sees the old keys or the new ones."""
+    draft = folder / f".{ENCRYPTION_FILE}"
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write("".join(f"{key}\n" for key in keys))
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(folder / ENCRYPTION_FILE)
 
 
 def read_keys(folder: Path) -> Keys:

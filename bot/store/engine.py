@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ from bot.errors import SettingsError, StoreAway
 
 Result = TypeVar("Result")
 THREADS = 8
+MIGRATION_LOCK = 48219  # any number that nothing else in the database uses
 
 
 class Database:
@@ -41,7 +43,9 @@ class Database:
             arguments = {
                 "connect_timeout": max(1, int(timeout_seconds)),
                 "tcp_user_timeout": limit,
-                "options": f"-c statement_timeout={limit} -c lock_timeout={limit}",
+                # The last one: a machine that vanished in a transaction keeps its locks from the others no longer.
+                "options": f"-c statement_timeout={limit} -c lock_timeout={limit} "
+                f"-c idle_in_transaction_session_timeout={4 * limit}",
             }
         else:
             raise SettingsError("HANDRAIL_DATABASE_URL must be sqlite:/// or postgresql://")
@@ -57,13 +61,23 @@ class Database:
         if self.backend == "sqlite":
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
-        self._engines = {True: self.engine, False: self.engine.execution_options(reads_only=True)}
+        # Work that only reads sees one moment: in PostgreSQL each statement would otherwise see a later one.
+        moment = {"isolation_level": "REPEATABLE READ"} if self.backend == "postgresql" else {}
+        self._engines = {True: self.engine, False: self.engine.execution_options(reads_only=True, **moment)}
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
         # SQLite takes one writer at a time and lets others poll for their turn; a queue is fair and costs nothing.
         self._writers = ThreadPoolExecutor(1, "store-writer") if self.backend == "sqlite" else self._threads
 
     def call(self, work: Callable[[Session], Result], *, writes: bool = True) -> Result:
-        """Run `work` in one transaction and commit it; StoreAway when the database does not answer."""
+        """Run `work` in one transaction and commit it; StoreAway when the database does not answer.
+
+        For commands and for work in threads of its own; it waits for its turn among this process's writes.
+        """
+        if writes and self.backend == "sqlite":
+            return self._writers.submit(self._transact, work, writes).result()
+        return self._transact(work, writes)
+
+    def _transact(self, work: Callable[[Session], Result], writes: bool) -> Result:
         try:
             with (
                 Session(self._engines[writes], expire_on_commit=False, autoflush=False) as session,
@@ -79,31 +93,57 @@ class Database:
         """`call` in a thread, cut after the time limit: a database that hangs is a database that is away."""
         loop = asyncio.get_running_loop()
         threads = self._writers if writes else self._threads
-        future = loop.run_in_executor(threads, lambda: self.call(work, writes=writes))
+        future = loop.run_in_executor(threads, self._transact, work, writes)
         try:
             return await asyncio.wait_for(future, self.timeout_seconds)
         except TimeoutError:
             raise StoreAway(f"the record took longer than {self.timeout_seconds} s") from None
 
-    def migrate(self) -> None:
-        """Bring the schema to the newest revision."""
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A connection that sees the record as it is now, however long it reads; nobody waits for it."""
+        with self._engines[False].connect() as connection, connection.begin():
+            if self.backend == "postgresql":
+                connection.exec_driver_sql("set local idle_in_transaction_session_timeout = 0")
+            yield connection
+
+    def migrate(self, revision: str = "head") -> None:
+        """Bring the schema up to `revision`, one process at a time; a schema newer than this code is left as it is.
+
+        Safe while other desks run, of this release or the one before: migrations only add (docs/operations.md).
+        """
         if self.backend == "sqlite" and self.url.database:
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         config = _alembic_config()
         try:
             with self.engine.begin() as connection:
+                if self.backend == "postgresql":  # a big table may take its time; waiting for a lock may not
+                    connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+                if _is_newer(MigrationContext.configure(connection).get_current_revision()):
+                    return
                 config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+                command.upgrade(config, revision)
         except DBAPIError as error:
             raise StoreAway(
                 f"the record cannot be prepared ({type(error.orig).__name__}); is it running and writable?"
             ) from None
 
+    def checkpoint(self) -> None:
+        """Fold SQLite's log into the database and empty it, as far as readers let it: old bytes do not stay there."""
+        connection = self.engine.raw_connection()
+        try:
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            connection.close()
+
     def is_current(self) -> bool:
-        """Whether the schema is at the newest revision; StoreAway when the database does not answer."""
-        return self.call(lambda s: MigrationContext.configure(s.connection()).get_current_revision(), writes=False) == (
-            newest_revision()
-        )
+        """Whether the schema is at this code's revision or a newer one; StoreAway when the database does not answer.
+
+        Newer: another desk is of the next release already, and this one goes on until it is replaced.
+        """
+        revision = self.call(lambda s: MigrationContext.configure(s.connection()).get_current_revision(), writes=False)
+        return revision == newest_revision() or _is_newer(revision)
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -115,6 +155,17 @@ class Database:
 def newest_revision() -> str | None:
     """Return the revision this code needs."""
     return ScriptDirectory.from_config(_alembic_config()).get_current_head()
+
+
+@cache
+def known_revisions() -> frozenset[str]:
+    """Return every revision this code can bring a schema to."""
+    return frozenset(each.revision for each in ScriptDirectory.from_config(_alembic_config()).walk_revisions())
+
+
+def _is_newer(revision: str | None) -> bool:
+    """Whether a revision is of a later release: one this code does not know."""
+    return revision is not None and revision not in known_revisions()
 
 
 def _alembic_config() -> Config:

@@ -11,10 +11,14 @@ from sqlalchemy import CursorResult, Row, Table, bindparam, delete, exists, func
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from bot.store import contacts, outbox
 from bot.store.cipher import Cipher
+from bot.store.counters import count
 from bot.store.engine import Database
-from bot.store.models import Conversation, Counter, Flag, Message, Sighting
+from bot.store.flags import raise_flag
+from bot.store.models import Conversation, Flag, Message, Posting, Sighting
 from bot.store.values import (
+    HELPED,
     Accepted,
     Body,
     Composed,
@@ -43,7 +47,7 @@ _REPLIES = _MESSAGES.where(_IN_CONVERSATION, _message.in_reply_to == bindparam("
 _WAITING = _MESSAGES.where(_IN_CONVERSATION, ~_message.answered).order_by(_message.sequence).limit(1)
 _ANY_WAITING = select(exists().where(_IN_CONVERSATION, ~_message.answered))
 _LATEST = (
-    select(_message.author, _message.body)
+    select(_message.author, _message.body, _message.created_at_utc)
     .where(_IN_CONVERSATION, _message.sequence < bindparam("before"))
     .order_by(_message.sequence.desc())
     .limit(RECENT_MESSAGES)
@@ -70,13 +74,10 @@ class Record:
         self.database, self._cipher = database, cipher
         insert: Any = sqlite.insert if database.backend == "sqlite" else postgresql.insert
         self._begin = insert(Conversation).on_conflict_do_nothing().returning(Conversation.id)
-        seen, counted = insert(Sighting.__table__), insert(Counter.__table__)
+        seen = insert(Sighting.__table__)
         self._seen = seen.on_conflict_do_update(
             index_elements=["conversation_id", "item"],
             set_={"times": _sighting.times + 1, "last_at_utc": seen.excluded.last_at_utc},
-        )
-        self._counted = counted.on_conflict_do_update(
-            index_elements=["day", "channel", "name", "category"], set_={"value": Counter.__table__.c.value + 1}
         )
 
     async def accept(
@@ -88,42 +89,74 @@ class Record:
         """
         return await self.database.run(lambda session: self._accept(session, inbound, compose))
 
-    def _accept(self, session: Session, inbound: Inbound, compose: Callable[..., Composed]) -> Accepted:
+    def _accept(
+        self, session: Session, inbound: Inbound, compose: Callable[..., Composed], *, adopts: bool = False
+    ) -> Accepted:
         conversation, is_new = self._lock_conversation(session, inbound)
-        if conversation.erased_at_utc:
+        if conversation.erased_at_utc and inbound.texted is None:
             raise ConversationErased
+        if conversation.erased_at_utc and adopts and inbound.received_at_utc <= conversation.erased_at_utc:
+            raise ConversationErased  # it was in the spool when its person had everything erased
+        if conversation.erased_at_utc:  # a phone number has no token to renew: it begins anew
+            conversation.erased_at_utc, conversation.state = None, None
+            conversation.channel, conversation.language = inbound.channel, inbound.language
+            is_new = True
         with_same_id = {"conversation": conversation.id, "client_id": inbound.client_id}
         if not is_new and (first := session.execute(_FIRST_WITH_CLIENT_ID, with_same_id).first()):
             return self._accepted_before(session, first)
         context = self._context(session, conversation, is_new=is_new)
         composed = compose(context, lambda choice: self._find_choice(session, conversation.id, choice))
         now = inbound.received_at_utc
+        if inbound.texted:
+            says_itself = composed.consent in ("start", "stop")
+            contacts.meet(session, self._cipher, conversation.id, inbound.texted.address, now, consents=not says_itself)
+            session.flush()
+        if composed.consent and composed.consent != "stop":
+            contacts.consent(session, conversation.id, composed.consent, composed.consent_source, now)
         for reply in composed.opening:
             self._add(session, conversation, "bot", reply.body, now)
+            if reply.item:
+                self._see(session, conversation.id, reply.item, now)
         by_bot = conversation.voice == "bot"
         needs_turn = composed.needs_turn and by_bot
         others_wait = needs_turn and session.scalar(_ANY_WAITING, {"conversation": conversation.id})
         body: Body = {"text": composed.text}
         if composed.choice:
             body["choice"] = composed.choice
+        if composed.flag and composed.flag.span:
+            body["heard"] = composed.flag.span
         message = self._add(
             session, conversation, "person", body, now, client_id=inbound.client_id, answered=not needs_turn
         )
         message.flagged = composed.flag is not None
         if composed.flag:
-            self._raise_flag(session, conversation, composed.flag, message.sequence, now)
+            raise_flag(session, conversation.id, composed.flag, message.sequence, now)
             if composed.flag.category:
-                self._count(
-                    session, now, conversation.channel, f"crisis_{composed.flag.heard_by}", composed.flag.category
-                )
-        spoken = composed.replies if by_bot else [reply for reply in composed.replies if reply.body["card"]]
-        stored = self._add_replies(session, conversation, spoken, message.sequence, now)
-        self._count(session, now, conversation.channel, "messages", "")
+                count(session, now, conversation.channel, f"crisis_{composed.flag.heard_by}", composed.flag.category)
+        whole = conversation.voice != "counselor" or composed.demanded
+        spoken = composed.replies if whole else [reply for reply in composed.replies if reply.body["card"]]
+        stored = self._add_replies(
+            session,
+            conversation,
+            spoken,
+            message.sequence,
+            now,
+            closes=not needs_turn,
+            urgent=composed.flag is not None,
+            given=composed.given,
+        )
+        if composed.consent == "stop" and contacts.consent(
+            session, conversation.id, "stop", composed.consent_source, now
+        ):
+            outbox.hold_back(session, conversation.id, message.sequence, now)
+        count(session, now, conversation.channel, "messages", "")
         pending = None
         if needs_turn and not others_wait:
-            bodies = (*context.recent_bodies, *(reply.body for reply in composed.opening))
+            bodies = (*context.recent_bodies, *(reply.body for reply in (*composed.opening, *composed.replies)))
             session.flush()  # for the message's id
-            context = replace(context, recent_bodies=bodies, turn=conversation.next_sequence, is_new=False)
+            shown = {reply.item: now for reply in (*composed.opening, *composed.replies) if reply.item}
+            seen, turn = context.seen | shown, conversation.next_sequence
+            context = replace(context, recent_bodies=bodies, seen=seen, turn=turn, is_new=False)
             pending = self._as_pending(conversation, message, body, context, composed.concern)
         return Accepted(message.sequence, message.flagged, needs_turn, stored, pending=pending)
 
@@ -201,32 +234,58 @@ class Record:
             return None
         if conversation.voice_epoch != pending.voice_epoch:
             return None
-        if not _rows(session.execute(_ANSWER, {"message": pending.message_id})):
+        if not rows_of(session.execute(_ANSWER, {"message": pending.message_id})):
             return None
         conversation.state = None if turn.state is None else self._cipher.seal(turn.state)
         if turn.language:
             conversation.language = turn.language
         if turn.flag:
-            self._raise_flag(session, conversation, turn.flag, pending.sequence, now)
+            raise_flag(session, conversation.id, turn.flag, pending.sequence, now)
             session.execute(update(Message).where(Message.id == pending.message_id).values(flagged=True))
         if turn.requests_counselor:
-            self._raise_flag(session, conversation, FlagRaised("request", heard_by="person"), pending.sequence, now)
+            raise_flag(session, conversation.id, FlagRaised("request", heard_by="person"), pending.sequence, now)
+        if turn.cancels_request:
+            cancelled = session.execute(
+                update(Flag)
+                .where(Flag.conversation_id == conversation.id, Flag.kind == "request", Flag.state == "open")
+                .values(state="closed", closed_at_utc=now)
+            )
+            if rows_of(cancelled):
+                count(session, now, conversation.channel, "outcome", "taken_back")
+        if turn.helped:
+            self._see(session, conversation.id, turn.helped + HELPED, now)
+            count(session, now, conversation.channel, "helped", turn.helped)
         for name, category in turn.counts:
-            self._count(session, now, conversation.channel, name, category)
-        return self._add_replies(session, conversation, turn.replies, pending.sequence, now)
+            count(session, now, conversation.channel, name, category)
+        urgent = turn.flag is not None
+        return self._add_replies(session, conversation, turn.replies, pending.sequence, now, urgent=urgent)
 
     def _add_replies(
-        self, session: Session, conversation: Conversation, replies: Sequence[Reply], to: int, now: datetime
+        self,
+        session: Session,
+        conversation: Conversation,
+        replies: Sequence[Reply],
+        to: int,
+        now: datetime,
+        *,
+        closes: bool = True,
+        urgent: bool = False,
+        given: bool = False,
     ) -> tuple[StoredMessage, ...]:
+        """Store replies. `closes`: no more follow; `urgent`: they answer danger; `given`: the person has them."""
         stored = []
         for index, reply in enumerate(replies):
-            last = index == len(replies) - 1
+            last = closes and index == len(replies) - 1
             message = self._add(
                 session, conversation, "bot", reply.body, now, in_reply_to=to, last=last, flagged=reply.flagged
             )
+            if conversation.channel == "sms" and not given:
+                card = reply.body["card"] or (urgent and reply.flagged)
+                outbox.post(session, conversation.id, message.sequence, "bot", card=card, now=now)
             stored.append(self._stored(message))
             if reply.item:
                 self._see(session, conversation.id, reply.item, now)
+            _count_reply(session, conversation.channel, reply, now)
         return tuple(stored)
 
     def _add(
@@ -260,39 +319,8 @@ class Record:
         session.add(message)
         return message
 
-    def _raise_flag(
-        self, session: Session, conversation: Conversation, flag: FlagRaised, sequence: int, now: datetime
-    ) -> None:
-        """Open a flag, or note in the open one of its kind what was heard last."""
-        there = session.scalar(
-            select(Flag).where(Flag.conversation_id == conversation.id, Flag.kind == flag.kind, Flag.state != "closed")
-        )
-        if there:
-            there.last_heard_at_utc = now
-            if flag.category:
-                there.category, there.about = flag.category, flag.about
-            return
-        session.add(
-            Flag(
-                conversation_id=conversation.id,
-                kind=flag.kind,
-                category=flag.category,
-                about=flag.about,
-                heard_by=flag.heard_by,
-                state="open",
-                message_sequence=sequence,
-                opened_at_utc=now,
-                last_heard_at_utc=now,
-            )
-        )
-
     def _see(self, session: Session, conversation_id: str, item: str, now: datetime) -> None:
         session.execute(self._seen, {"conversation_id": conversation_id, "item": item, "times": 1, "last_at_utc": now})
-
-    def _count(self, session: Session, now: datetime, channel: str, name: str, category: str) -> None:
-        session.execute(
-            self._counted, {"day": now.date(), "channel": channel, "name": name, "category": category, "value": 1}
-        )
 
     def _find_choice(self, session: Session, conversation_id: str, choice_id: str) -> Body | None:
         """Return the choice `<sequence>:<index>` of a message this conversation was shown, with its item and step."""
@@ -316,8 +344,10 @@ class Record:
     def _context(
         self, session: Session, conversation: Conversation, *, before: int | None = None, is_new: bool = False
     ) -> Context:
+        by_sms = conversation.channel == "sms"
+        stopped = by_sms and contacts.is_stopped(session, conversation.id)
         if is_new:
-            return Context(conversation.language, conversation.voice, (), {}, (), (), 0, is_new=True)
+            return Context(conversation.language, conversation.voice, (), {}, (), (), 0, is_new=True, stopped=stopped)
         here = {"conversation": conversation.id}
         before = conversation.next_sequence if before is None else before
         latest = session.execute(_LATEST, {**here, "before": before}).all()
@@ -331,6 +361,10 @@ class Record:
             tuple(self._cipher.open(body)["text"] for body in reversed(texts)),
             tuple(self._cipher.open(body) for body in reversed(bodies)),
             conversation.next_sequence,
+            stopped=stopped,
+            quiet=by_sms and contacts.is_quiet(session, conversation.id),
+            began_at_utc=conversation.created_at_utc,
+            heard_at_utc=next((row.created_at_utc for row in latest if row.author == "person"), None),
         )
 
     def _stored(self, message: Message | Row[Any]) -> StoredMessage:
@@ -349,13 +383,27 @@ class Record:
         """Return a conversation's messages after `sequence`, in order. Raises ConversationErased."""
 
         def read(session: Session) -> list[StoredMessage]:
-            asked = {"conversation": conversation, "sequence": sequence, "limit": limit}
-            found = session.execute(_AFTER, asked).all()
+            found = self.messages_in(session, conversation, sequence, limit)
             if not found and session.scalar(_ERASED, {"conversation": conversation}):
                 raise ConversationErased
-            return [self._stored(message) for message in found]
+            return found
 
         return await self.database.run(read, writes=False)
+
+    def messages_in(self, session: Session, conversation: str, sequence: int, limit: int = 2000) -> list[StoredMessage]:
+        """Return a conversation's messages after `sequence`, in order, within the caller's transaction."""
+        asked = {"conversation": conversation, "sequence": sequence, "limit": limit}
+        return [self._stored(message) for message in session.execute(_AFTER, asked)]
+
+    async def waiting_flags(self, now: datetime) -> dict[str, tuple[int, float]]:
+        """Return by kind how many open flags nobody has taken, and how many seconds the oldest has waited."""
+        statement = (
+            select(Flag.kind, func.count(), func.min(Flag.opened_at_utc))
+            .where(Flag.state == "open")
+            .group_by(Flag.kind)
+        )
+        found = await self.database.run(lambda session: session.execute(statement).all(), writes=False)
+        return {kind: (count, (now - oldest).total_seconds()) for kind, count, oldest in found}
 
     async def unanswered(self, now: datetime, older_than_seconds: float) -> list[str]:
         """Return the conversations with an acknowledged message that has waited for its reply, the longest first."""
@@ -369,40 +417,88 @@ class Record:
         )
         return await self.database.run(lambda session: list(session.scalars(statement)), writes=False)
 
-    async def adopt(self, inbound: Inbound, replies: Sequence[Reply], flag: FlagRaised | None) -> None:
+    async def adopt(
+        self,
+        inbound: Inbound,
+        replies: Sequence[Reply],
+        flag: FlagRaised | None,
+        consent: str | None = None,
+        consent_source: str = "keyword",
+    ) -> None:
         """Record a spooled message with the replies its person was given; a repeated call changes nothing."""
-        composed = Composed(inbound.text, replies=replies, flag=flag, needs_turn=False)
+        composed = Composed(
+            inbound.text,
+            replies=replies,
+            flag=flag,
+            needs_turn=False,
+            consent=consent,
+            consent_source=consent_source,
+            given=True,
+        )
         try:
-            await self.accept(inbound, lambda _context, _find_choice: composed)
+            await self.database.run(
+                lambda session: self._accept(session, inbound, lambda _context, _find_choice: composed, adopts=True)
+            )
         except ConversationErased:
             return
 
     async def claim(self, conversation: str, now: datetime) -> int | None:
         """Give the voice to a counselor: after the commit no bot message is sequenced. The new epoch; None if taken."""
 
-        def take(session: Session) -> int | None:
-            epoch = session.scalar(
-                update(Conversation)
-                .where(
-                    Conversation.id == conversation, Conversation.voice == "bot", Conversation.erased_at_utc.is_(None)
-                )
-                .values(voice="counselor", voice_epoch=Conversation.voice_epoch + 1, last_at_utc=now)
-                .returning(Conversation.voice_epoch)
-            )
-            if epoch is not None:
-                session.execute(
-                    update(Message)
-                    .where(Message.conversation_id == conversation, ~Message.answered)
-                    .values(answered=True)
-                )
-                session.execute(
-                    update(Flag)
-                    .where(Flag.conversation_id == conversation, Flag.state == "open")
-                    .values(state="claimed")
-                )
-            return epoch
+        return await self.database.run(lambda session: self._claim(session, conversation, now))
 
-        return await self.database.run(take)
+    def _claim(self, session: Session, conversation: str, now: datetime, counselor: int | None = None) -> int | None:
+        epoch = session.scalar(
+            update(Conversation)
+            .where(
+                Conversation.id == conversation, Conversation.voice != "counselor", Conversation.erased_at_utc.is_(None)
+            )
+            .values(
+                voice="counselor",
+                voice_epoch=Conversation.voice_epoch + 1,
+                last_at_utc=now,
+                claimed_by=counselor,
+                claimed_at_utc=now,
+                counselor_at_utc=now,
+            )
+            .returning(Conversation.voice_epoch)
+        )
+        if epoch is not None:
+            session.execute(
+                update(Message).where(Message.conversation_id == conversation, ~Message.answered).values(answered=True)
+            )
+            session.execute(
+                update(Flag)
+                .where(Flag.conversation_id == conversation, Flag.state == "open")
+                .values(
+                    state="claimed",
+                    claimed_by=counselor,
+                    claimed_at_utc=now,
+                    first_claimed_at_utc=func.coalesce(Flag.first_claimed_at_utc, now),
+                    check_back_at_utc=None,
+                )
+            )
+        return epoch
+
+    def exists(self, session: Session, conversation: str) -> bool:
+        """Whether a conversation is stored and not erased."""
+        row = session.get(Conversation, conversation)
+        return row is not None and row.erased_at_utc is None
+
+    async def leave(self, conversation: str, now: datetime) -> bool:
+        """Note for a counselor who has the voice that the person used quick exit; return whether that was new."""
+
+        def work(session: Session) -> bool:
+            row = session.get(Conversation, conversation, with_for_update=True)
+            if row is None or row.voice != "counselor" or row.erased_at_utc:
+                return False
+            latest = select(Message.author).where(Message.conversation_id == conversation)
+            if session.scalar(latest.order_by(Message.sequence.desc()).limit(1)) == "left":
+                return False
+            self._add(session, row, "left", {"text": ""}, now)
+            return True
+
+        return await self.database.run(work)
 
     async def erase(self, conversation: str, now: datetime) -> bool:
         """Erase a conversation's text, state and sightings; return whether an open flag stays (kind and times only).
@@ -429,15 +525,30 @@ class Record:
                 return False
             row.erased_at_utc, row.state = row.erased_at_utc or now, None
             session.execute(delete(Message).where(Message.conversation_id == conversation))
+            session.execute(delete(Posting).where(Posting.conversation_id == conversation))
+            contacts.forget(session, [conversation])
             session.execute(delete(Sighting).where(Sighting.conversation_id == conversation))
             session.execute(delete(Flag).where(Flag.conversation_id == conversation, Flag.state == "closed"))
             left = session.execute(
-                update(Flag).where(Flag.conversation_id == conversation).values(category=None, about=None)
+                update(Flag)
+                .where(Flag.conversation_id == conversation)
+                .values(category=None, about=None, handover=None)
             )
-            return _rows(left) > 0
+            return rows_of(left) > 0
 
         return await self.database.run(work)
 
 
-def _rows(result: Any) -> int:
+def _count_reply(session: Session, channel: str, reply: Reply, now: datetime) -> None:
+    """Count a card or a line with the number as a referral by the category heard, anything else as content shown."""
+    if reply.flagged:
+        name = "referral" if reply.body.get("card") else "referral_line"
+        category = reply.item.removeprefix("card/").partition("#")[0] if reply.item else ""
+        count(session, now, channel, name, category if reply.item and reply.item.startswith("card/") else "")
+    elif reply.item:
+        count(session, now, channel, "shown", reply.item)
+
+
+def rows_of(result: Any) -> int:
+    """Return how many rows a statement changed."""
     return result.rowcount if isinstance(result, CursorResult) else 0

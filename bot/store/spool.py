@@ -20,13 +20,15 @@ class Spool:
 
     def add(self, entry: dict[str, Any], received_at_ns: int) -> None:
         """Write `entry` durably (file and folder synced); StoreAway when even that cannot be done."""
-        name = f"{received_at_ns:020d}-{uuid.uuid4().hex}"
+        self._write(f"{received_at_ns:020d}-{uuid.uuid4().hex}", self._cipher.seal(entry))
+
+    def _write(self, name: str, sealed: bytes) -> None:
         half = self._folder / f".{name}"
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
-                file.write(self._cipher.seal(entry))
+                file.write(sealed)
                 file.flush()
                 os.fsync(file.fileno())
             half.rename(self._folder / name)
@@ -46,6 +48,23 @@ class Spool:
                 yield path, self._cipher.open(path.read_bytes())
             except (OSError, UnreadableBody):
                 continue
+
+    def reseal(self) -> int:
+        """Seal the waiting entries with the newest key; return how many were changed.
+
+        One that was adopted meanwhile comes back and is adopted again, which changes nothing.
+        """
+        changed = 0
+        for path in self.paths():
+            try:
+                old = path.read_bytes()
+            except OSError:
+                continue
+            new = self._cipher.reseal(old)
+            if new is not None and new != old:
+                self._write(path.name, new)
+                changed += 1
+        return changed
 
     def paths(self) -> list[Path]:
         try:

@@ -11,6 +11,20 @@ Body = dict[str, Any]
 
 
 @dataclass(frozen=True)
+class Texted:
+    """What a message by SMS has besides its text. `address` is the number it came from, as +15551234567.
+
+    `opted`: the provider says it has handled this keyword itself: "stop", "start" or "help". `held`: "limit" (say once
+    that it is too much) or "silent" (say nothing), unless it is a crisis.
+    """
+
+    address: str
+    media: bool = False
+    opted: str | None = None
+    held: str | None = None
+
+
+@dataclass(frozen=True)
 class Inbound:
     """One message as a channel received it. `text` is what the person wrote, or the label of the choice they took."""
 
@@ -21,14 +35,18 @@ class Inbound:
     text: str
     received_at_utc: datetime
     choice: str | None = None
+    texted: Texted | None = None
 
 
 @dataclass(frozen=True)
 class FlagRaised:
+    """`span`: which characters of the message raised it, from and up to; None when no single words did."""
+
     kind: str
     category: str | None = None
     about: str | None = None
     heard_by: str = "guard"
+    span: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -63,9 +81,16 @@ class OpenFlag:
     opened_at_utc: datetime
 
 
+HELPED = "#helped"  # after an item's id in the sightings: the person said it helped
+
+
 @dataclass(frozen=True)
 class Context:
-    """What a conversation's record says at this moment, for choosing words. `seen`: item id -> last shown."""
+    """What a conversation's record says at this moment, for choosing words. `seen`: item id -> last shown.
+
+    By SMS, `stopped`: the person opted out; `quiet`: they are sent answers only.
+    `heard_at_utc`: when the person wrote last, before the message at hand.
+    """
 
     language: str
     voice: str
@@ -75,6 +100,20 @@ class Context:
     recent_bodies: tuple[Body, ...]
     turn: int
     is_new: bool = False
+    stopped: bool = False
+    quiet: bool = False
+    began_at_utc: datetime | None = None
+    heard_at_utc: datetime | None = None
+
+    @property
+    def shown(self) -> list[str]:
+        """The items shown, the longest ago first."""
+        return [item for _, item in sorted((at, item) for item, at in self.seen.items() if "#" not in item)]
+
+    @property
+    def helped(self) -> frozenset[str]:
+        """The items the person said helped."""
+        return frozenset(item.removesuffix(HELPED) for item in self.seen if item.endswith(HELPED))
 
     @property
     def crisis(self) -> OpenFlag | None:
@@ -85,7 +124,10 @@ class Context:
 class Composed:
     """What a message calls for, decided inside transaction A: replies now, a flag, or a turn later (`needs_turn`).
 
-    `concern`: it tells of distress without danger; kept for the turn and stored nowhere.
+    `concern`: it tells of distress without danger; kept for the turn and stored nowhere. `consent`: by it the
+    person opted in ("start") or out ("stop"), or wants answers only ("quiet") or no longer ("safe"); `consent_source`:
+    see the table of consents. `demanded`: carriers demand these replies, whoever has the voice. `given`: the person has
+    the replies already.
     """
 
     text: str
@@ -95,6 +137,10 @@ class Composed:
     replies: Sequence[Reply] = ()
     flag: FlagRaised | None = None
     needs_turn: bool = True
+    consent: str | None = None
+    consent_source: str = "keyword"
+    demanded: bool = False
+    given: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,7 +176,7 @@ class Pending:
 
 @dataclass(frozen=True)
 class Turn:
-    """The outcome of a turn, to be stored in transaction B."""
+    """The outcome of a turn, to be stored in transaction B. `helped`: an item the person said helped."""
 
     replies: Sequence[Reply]
     state: Any
@@ -139,6 +185,8 @@ class Turn:
     language: str | None = None
     counts: Sequence[tuple[str, str]] = ()
     erases: bool = False
+    helped: str | None = None
+    cancels_request: bool = False
 
 
 class ConversationErased(Exception):
