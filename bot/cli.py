@@ -9,21 +9,28 @@ from typing import Annotated
 
 import typer
 
-from bot import content_commands
+from bot import backup_commands, content_commands, counselor_commands, report_commands, upkeep_commands
 from bot.errors import HandrailError
-from bot.settings import Settings, read_settings
+from bot.settings import read_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run and look after a Handrail installation.")
 crisis = typer.Typer(no_args_is_help=True, help="The crisis guard.")
-keys = typer.Typer(no_args_is_help=True, help="The key files.")
 app.add_typer(crisis, name="crisis")
-app.add_typer(keys, name="keys")
+app.add_typer(upkeep_commands.keys, name="keys")
+app.add_typer(upkeep_commands.retention, name="retention")
+app.command()(upkeep_commands.erase)
+app.command()(backup_commands.backup)
+app.command()(backup_commands.restore)
+app.add_typer(counselor_commands.counselor, name="counselor")
+app.add_typer(counselor_commands.audit, name="audit")
+app.add_typer(report_commands.report, name="report")
 app.add_typer(content_commands.app, name="content")
 
 
 class Part(StrEnum):
     ALL = "all"
     DESK = "desk"
+    CONSOLE = "console"
     RASA = "rasa"
     ACTIONS = "actions"
 
@@ -33,23 +40,30 @@ def serve(
     part: Annotated[Part, typer.Argument(help="which process; all of them under supervisor")] = Part.ALL,
     training: Annotated[bool, typer.Option("--train/--no-train", help="train first when data changed")] = True,
 ) -> None:
-    """Start the desk, Rasa and the actions, or one of them in the foreground."""
+    """Start the desk, Rasa and the actions, or one process in the foreground: desk, console, rasa or actions."""
     from bot import processes
+    from bot.production import require_production
 
     settings = read_settings()
     if part is Part.ALL:
-        _make_keys(settings)
+        upkeep_commands.make_missing_keys(settings)
+        require_production(settings)
+        counselor_commands.make_demo_counselor(settings)
         if training:
             processes.train(settings, typer.echo)
         raise typer.Exit(processes.serve_all(settings, typer.echo))
-    {Part.DESK: processes.serve_desk, Part.RASA: processes.serve_rasa, Part.ACTIONS: processes.serve_actions}[part](
-        settings
-    )
+    start = {
+        Part.DESK: processes.serve_desk,
+        Part.CONSOLE: processes.serve_console,
+        Part.RASA: processes.serve_rasa,
+        Part.ACTIONS: processes.serve_actions,
+    }
+    start[part](settings)
 
 
 @app.command()
 def train(force: Annotated[bool, typer.Option(help="train even when nothing changed")] = False) -> None:
-    """Train the Rasa model when config.yml, domain.yml or data/ changed."""
+    """Train the Rasa model when config.yml, domain.yml, data/ or the guard's model changed."""
     from bot import processes
 
     settings = read_settings()
@@ -119,21 +133,6 @@ def assess() -> None:
             "why": list(decision.why),
         }
         print(json.dumps(answer))
-
-
-@keys.command("make")
-def make() -> None:
-    """Make the key files that are missing (folder 0700, files 0600)."""
-    _make_keys(read_settings())
-
-
-def _make_keys(settings: Settings) -> None:
-    from bot.store.cipher import make_keys
-
-    if make_keys(settings.home / "keys"):
-        typer.echo(
-            f"Made keys in {settings.home / 'keys'} (0600). Back them up: without them the record is unreadable."
-        )
 
 
 def _text(line: str) -> str:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bot.content import Library
 from bot.crisis import Guard
 from bot.errors import HandrailError
 from bot.processes import RASA_BIN, check_port, fingerprint, model_path
+from bot.production import find_faults, load_library
 from bot.settings import Settings
 from bot.store.cipher import read_keys
 from bot.store.engine import Database
@@ -35,8 +35,15 @@ def examine(settings: Settings) -> list[Finding]:
         _content(settings),
         Finding(RASA_BIN.exists(), "the Rasa environment is there", "`make rasa-env`"),
         _model(settings),
+        *_production(settings),
         *(_port(name, port) for name, port in (("PORT", settings.port), ("RASA_PORT", settings.rasa_port))),
     ]
+
+
+def _production(settings: Settings) -> list[Finding]:
+    if settings.mode != "production":
+        return []
+    return [Finding(False, fault.what, fault.remedy) for fault in find_faults(settings)]
 
 
 def _try(what: str, work: Callable[[], object], remedy: str) -> Finding:
@@ -83,9 +90,7 @@ def _guard() -> Finding:
 
 
 def _content(settings: Settings) -> Finding:
-    library = Library.load(
-        settings.content_folder, now=datetime.now(UTC), country=settings.country or None, roles=settings.reviewer_roles
-    )
+    library = load_library(settings, datetime.now(UTC))
     what = f"{len(library.items())} content items are signed"
     if library.problems:
         return Finding(False, f"{what}, {len(library.problems)} problems", "`handrail content check` names each")

@@ -10,6 +10,11 @@ HandrailError
 ├── AssistantError        Rasa gave no usable answer                                 -> a reviewed fallback is said
 │   ├── AssistantAway     ... it is not there, or still loading                      -> supervisor restarts it
 │   └── AssistantRefused  ... it refused the request (bad state, bad secret)         -> the state is started afresh
+├── ProviderError         an SMS provider did not take a message                      -> docs/sms.md
+│   ├── NotSent           ... and surely has not: retried when its case says so       -> the outbox shows code and state
+│   └── MaybeSent         ... or did: nobody here can say                             -> the provider is asked later
+├── OwnerUnreached        the flag owner's webhook or mail server took no notice      -> tried again; docs/operations.md
+├── AccountError          a counselor's account cannot be made or changed as asked    -> the message says what to do
 └── Refusal               an inbound request cannot be accepted                      -> answered with `replies`
 """
 
@@ -54,6 +59,30 @@ class AssistantAway(AssistantError):
 
 class AssistantRefused(AssistantError):
     """Rasa refused the request."""
+
+
+class ProviderError(HandrailError):
+    """An SMS provider did not take a message."""
+
+
+class NotSent(ProviderError):
+    """A message surely was not sent. `code` is the provider's; `opted_out`: the number takes no more from us."""
+
+    def __init__(self, code: str, *, retryable: bool, opted_out: bool = False) -> None:
+        super().__init__(f"the provider refused a message ({code}); docs/sms.md")
+        self.code, self.retryable, self.opted_out = code, retryable, opted_out
+
+
+class MaybeSent(ProviderError):
+    """Nobody here can say whether a message was sent."""
+
+
+class OwnerUnreached(HandrailError):
+    """The flag owner's webhook or mail server did not take a notice."""
+
+
+class AccountError(HandrailError):
+    """A counselor's account cannot be made or changed as asked."""
 
 
 class Refusal(HandrailError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -18,7 +19,7 @@ from bot.settings import ROOT, Settings
 from bot.store.cipher import read_keys
 
 MODEL = "handrail"
-TRAINED_FROM = ("config.yml", "domain.yml", "data")
+TRAINED_FROM = ("config.yml", "domain.yml", "data", "bot/crisis/model/model.onnx")
 DESK_FIRST_SECONDS = 10.0
 SWITCH_SECONDS = 0.001  # the loop answers crises: it must not wait Python's 5 ms for each thread of the record
 LONGEST_SOCKET_PATH = 107  # bytes; Linux unix(7)
@@ -53,7 +54,7 @@ def train(settings: Settings, say: Say, *, force: bool = False) -> bool:
         return False
     if not RASA_BIN.exists():
         raise SettingsError("the Rasa environment is missing; `make rasa-env` makes it")
-    say("Training the Rasa model (about a minute; again only when config.yml, domain.yml or data/ change) ...")
+    say("Training the Rasa model (about a minute; again only when what it is made from changes) ...")
     fresh = target.parent / "fresh"
     shutil.rmtree(fresh, ignore_errors=True)
     command = [str(RASA_BIN), "train", "--fixed-model-name", MODEL, "--out", str(fresh)]
@@ -82,12 +83,12 @@ def rasa_environment(settings: Settings) -> dict[str, str]:
 
 
 def serve_rasa(settings: Settings) -> None:
-    """Become the Rasa server: loopback, no HTTP API, one channel, the secret from the key files."""
+    """Become the Rasa server: on HANDRAIL_PRIVATE_HOST, no HTTP API, one channel, the secret from the key files."""
     if not model_path(settings).exists():
         raise SettingsError("there is no trained model; `handrail train` makes it")
     secret = settings.rasa_secret or read_keys(settings.home / "keys").rasa
     environment = rasa_environment(settings) | {"HANDRAIL_RASA_SECRET": secret}
-    command = [str(RASA_BIN), "run", "--model", str(model_path(settings)), "--interface", "127.0.0.1"]
+    command = [str(RASA_BIN), "run", "--model", str(model_path(settings)), "--interface", settings.private_host]
     command += ["--port", str(settings.rasa_port), "--endpoints", "endpoints.yml", "--credentials", "credentials.yml"]
     os.chdir(ROOT)
     wait_for_desk(settings)
@@ -95,7 +96,7 @@ def serve_rasa(settings: Settings) -> None:
 
 
 def serve_actions(settings: Settings) -> None:
-    """Run the action server on loopback, in this one process so that a kill leaves nothing behind."""
+    """Run the action server, in this one process so that a kill leaves nothing behind."""
     wait_for_desk(settings)
     from rasa_sdk.endpoint import create_app
     from rasa_sdk.executor import ActionExecutor
@@ -103,12 +104,14 @@ def serve_actions(settings: Settings) -> None:
     executor = ActionExecutor()
     executor.register_package("actions")
     create_app(executor, cors_origins=None).run(
-        host="127.0.0.1", port=settings.actions_port, single_process=True, access_log=False, motd=False
+        host=settings.private_host, port=settings.actions_port, single_process=True, access_log=False, motd=False
     )
 
 
 def wait_for_desk(settings: Settings) -> None:
-    """Let the desk start first: it protects people alone, and imports of Rasa's size slow it down threefold."""
+    """Let this machine's desk start first: it protects alone, and imports of Rasa's size slow it down threefold."""
+    if settings.private_host != "127.0.0.1":
+        return  # the desk is elsewhere
     end = time.monotonic() + DESK_FIRST_SECONDS
     while time.monotonic() < end:
         with socket.socket() as probe:
@@ -119,22 +122,44 @@ def wait_for_desk(settings: Settings) -> None:
 
 def serve_desk(settings: Settings) -> None:
     """Run the desk under uvicorn in this process."""
+    _serve(settings, "create_app")
+
+
+def serve_console(settings: Settings) -> None:
+    """Run the counselors' console alone under uvicorn in this process."""
+    _serve(settings, "create_console_app")
+
+
+def _serve(settings: Settings, application: str) -> None:
     import uvicorn
 
-    from bot.app import create_app
+    from bot.production import require_production
+
+    require_production(settings)
+
+    from bot import app
     from bot.desk.logs import start_logging
 
     start_logging(settings.log_level)
     sys.setswitchinterval(SWITCH_SECONDS)
+    _allow_many_streams()
     uvicorn.run(
-        create_app(settings),
+        getattr(app, application)(settings),
         host=settings.host,
         port=settings.port,
         access_log=False,
         log_level="warning",
         timeout_graceful_shutdown=2,
         server_header=False,
+        proxy_headers=True,
+        forwarded_allow_ips=settings.trusted_proxies,
     )
+
+
+def _allow_many_streams() -> None:
+    """Raise this process's limit of open files to what the system lets it: each stream and connection is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def serve_all(settings: Settings, say: Say) -> int:
@@ -188,6 +213,7 @@ def _announce(address: str, announced: dict[str, bool], say: Say) -> None:
         announced["desk"] = True
         say(f"The desk is up, crisis cards work:  {address}/        demo page with the widget")
         say(f"                                    {address}/help    hotlines, works without anything else")
+        say(f"                                    {address}/console for counselors")
         say(f"                                    {address}/readyz  what is up")
     if parts["rasa"] == "ok":
         announced["rasa"] = True

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from bot.content import Library, Rendering
+from bot.crisis import Decision
 from bot.errors import ContentError
-from bot.store.values import Body, Context, Reply
+from bot.store.values import Body, Context, FlagRaised, Reply
 
-PLAN_LIMIT_CHARACTERS = 500
+NOTICES = ("people/nobody-yet", "people/nobody-on-duty", "people/still-waiting", "people/not-staffed")
+BESIDES = ("card/", "system/sms-", *NOTICES)  # items that stand beside the conversation: nobody goes on from them
+ASK_IF_SAFE = {"conversation/misunderstood": "misunderstood", "safety/using-now": "using_now"}
 
 
 class Composer:
@@ -27,11 +30,16 @@ class Composer:
         also_seen: Iterable[str] = (),
     ) -> Reply:
         """Return the reply a reference (topic or item id) stands for; the library's fallback when it has none."""
-        shown = sorted((at, item) for item, at in context.seen.items() if "#" not in item)
-        seen = [*(item for _, item in shown), *also_seen]
         try:
-            item = self.library.resolve(reference, language=context.language, channel=channel, seen=seen, seed=seed)
-            if step >= len(item.web):
+            item = self.library.resolve(
+                reference,
+                language=context.language,
+                channel=channel,
+                seen=[*context.shown, *also_seen],
+                helped=context.helped,
+                seed=seed,
+            )
+            if step >= len(item.web if channel == "web" else item.sms):
                 return self.say("menu", context, channel, seed)
             rendering = self.library.render(item, channel=channel, step=step, variables=variables)
         except ContentError:
@@ -75,7 +83,7 @@ class Composer:
         for reference in references:
             step = 0
             if reference in ("@next", "@again"):
-                reference, step = _follow(reference, at or _last_shown(context))
+                reference, step = _follow(reference, at or last_shown(context))
             already = [reply.item for reply in replies if reply.item]
             replies.append(
                 self.say(reference, context, channel, seed, step=step, variables=variables, also_seen=already)
@@ -109,10 +117,23 @@ def body_of(rendering: Rendering) -> Body:
     }
 
 
-def _last_shown(context: Context) -> tuple[str, int] | None:
-    """Return the item and step the person saw last, cards apart."""
+def flag_of(decision: Decision) -> FlagRaised | None:
+    """Return the flag a message raises by what the guard made of it; None when that is no crisis."""
+    if decision.category is None:
+        return None
+    return FlagRaised("crisis", decision.category, decision.about, span=decision.span)
+
+
+def last_said(context: Context) -> str:
+    """Return the item that was said last, passing over cards and the lines to call that end a turn."""
+    items = (str(body.get("item")) for body in reversed(context.recent_bodies))
+    return next((item for item in items if not item.startswith("card/")), "")
+
+
+def last_shown(context: Context) -> tuple[str, int] | None:
+    """Return the item and step the person saw last, apart from cards, lines to call and answers to keywords."""
     for body in reversed(context.recent_bodies):
-        if not body.get("card"):
+        if not body.get("card") and not str(body.get("item")).startswith(BESIDES):
             return body["item"], body["step"]
     return None
 
@@ -126,11 +147,12 @@ def _follow(reference: str, at: tuple[str, int] | None) -> tuple[str, int]:
 
 
 def asks_if_safe(context: Context) -> str | None:
-    """Return what the last message shown asked about: a card's category, "misunderstood", or None."""
-    last = context.recent_bodies[-1] if context.recent_bodies else {}
+    """Return what the last message shown asked about: a card's category, the name of an item that asks, or None."""
+    said = (body for body in reversed(context.recent_bodies) if body.get("item") not in NOTICES)
+    last: Body = next(said, {})
     if last.get("card"):
         return context.crisis.category if context.crisis else None
-    return "misunderstood" if last.get("item") == "conversation/misunderstood" else None
+    return ASK_IF_SAFE.get(last.get("item", ""))
 
 
 def choice_of_opening(opening: Reply, choice_id: str) -> Body | None:

@@ -15,13 +15,14 @@ import structlog
 
 from bot.crisis import Decision, Guard
 from bot.crisis.decision import FALLBACK_CATEGORY
+from bot.desk import keywords, texting
 from bot.desk.clock import Clock
-from bot.desk.composer import Composer, choice_of_opening
+from bot.desk.composer import Composer, choice_of_opening, flag_of
 from bot.desk.limits import Admission, Busy, Calm
 from bot.desk.metrics import Metrics
 from bot.desk.signals import Signals
 from bot.desk.turns import Turns
-from bot.errors import Refusal, StoreAway
+from bot.errors import Refusal, StoreAway, StoreError
 from bot.store.record import Record
 from bot.store.spool import Spool
 from bot.store.values import (
@@ -30,7 +31,6 @@ from bot.store.values import (
     Composed,
     Context,
     ConversationErased,
-    FlagRaised,
     Inbound,
     Pending,
     Reply,
@@ -38,19 +38,24 @@ from bot.store.values import (
 )
 
 REMEMBERED_CONVERSATIONS = 10_000
-EFFECTS_WITHOUT_RECORD = frozenset({"request_counselor", "erase"})
+EFFECTS_WITHOUT_RECORD = frozenset({"request_counselor", "cancel_request", "erase"})
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a channel tells the person at once. `sequence` is None when the message rests in the spool."""
+    """What a channel tells the person at once. `sequence` is None when the message rests in the spool.
+
+    `waits`: a turn will answer it. `repeated`: the message was there before.
+    """
 
     sequence: int | None
     flagged: bool
     replies: tuple[StoredMessage, ...]
     durable: bool = True
+    waits: bool = False
+    repeated: bool = False
 
 
 class EraseChosen(Exception):
@@ -126,13 +131,20 @@ class Desk:
         a crisis or a tapped choice does not wait behind the others.
         """
         self.metrics.messages.labels(inbound.channel).inc()
-        known = inbound.conversation in self._recent
+        remembered = set(self._recent.get(inbound.conversation, ()))
 
         def compose(context: Context, find_choice: Callable[[str], Body | None]) -> Composed:
             if inbound.choice is not None:
                 return self._compose_choice(inbound, context, find_choice(inbound.choice))
             heard = decision
-            if context.recent_texts and not known and not decision.category:
+            if inbound.texted and (choice := texting.chosen(inbound, context, decision)):
+                if choice.get("effect") == "erase":
+                    raise EraseChosen
+                return texting.compose_choice(self._composer, inbound, context, choice)
+            # Assessed without what came before, or without what another desk took in since.
+            alone = not remembered.issuperset(context.recent_texts)
+            alone = alone or bool(inbound.texted and keywords.number_of(inbound.text))
+            if context.recent_texts and alone and not decision.category:
                 heard = self._assess(inbound.text, inbound.language, context.recent_texts)
             return self._compose_text(inbound, context, heard)
 
@@ -143,6 +155,8 @@ class Desk:
                 async with self._intake.place():
                     accepted = await self._record.accept(inbound, compose)
         except Busy:
+            if inbound.texted:  # nobody sends a text twice: it is kept, and recorded when there is room
+                return await self._receive_without_record(inbound, decision, "busy")
             raise Refusal(503, "busy", "more messages arrive than can be taken in", "send it again", "busy") from None
         except EraseChosen:
             return Answer(None, False, tuple(await self.erase(inbound.conversation, inbound.channel, inbound.language)))
@@ -150,12 +164,21 @@ class Desk:
             raise Refusal(
                 401, "session_ended", "this conversation was erased", "start a new one", "session_ended"
             ) from None
-        except StoreAway as error:
-            return await self._receive_without_record(inbound, decision, error)
+        except StoreError as error:
+            log.warning("record_away", error=str(error))
+            self.metrics.store_away.inc()
+            self.store_was_away = True
+            return await self._receive_without_record(inbound, decision, "store_away")
         if inbound.choice is None and not accepted.repeated:
             self._remember(inbound.conversation, inbound.text)
         self._after_accept(inbound, accepted, decision)
-        return Answer(accepted.sequence, accepted.flagged, accepted.replies)
+        return Answer(
+            accepted.sequence,
+            accepted.flagged,
+            accepted.replies,
+            waits=accepted.needs_turn,
+            repeated=accepted.repeated,
+        )
 
     def _after_accept(self, inbound: Inbound, accepted: Accepted, decision: Decision) -> None:
         if accepted.flagged and not accepted.repeated:
@@ -170,12 +193,20 @@ class Desk:
         return [self._composer.say("disclosure", context, inbound.channel, inbound.conversation)]
 
     def _compose_text(self, inbound: Inbound, context: Context, decision: Decision) -> Composed:
+        if inbound.texted:
+            return texting.compose(self._composer, inbound, context, decision)
         opening = self._opening(inbound, context)
+        if decision.category is None and context.voice == "ended":
+            return self._compose_ended(inbound.text, inbound, context)
         if decision.category is None:
             return Composed(inbound.text, opening=opening, concern=decision.concern)
         card = self._composer.card(decision.category, decision.about, context, inbound.channel)
-        flag = FlagRaised("crisis", decision.category, decision.about)
-        return Composed(inbound.text, opening=opening, replies=[keyed(card, inbound)], flag=flag, needs_turn=False)
+        replies = [keyed(card, inbound)]
+        return Composed(inbound.text, opening=opening, replies=replies, flag=flag_of(decision), needs_turn=False)
+
+    def _compose_ended(self, text: str, inbound: Inbound, context: Context) -> Composed:
+        ended = self._composer.say("contact_ended", context, inbound.channel, inbound.conversation)
+        return Composed(text, replies=[keyed(ended, inbound)], needs_turn=False)
 
     def _compose_choice(self, inbound: Inbound, context: Context, choice: Body | None) -> Composed:
         opening = self._opening(inbound, context)
@@ -183,7 +214,8 @@ class Desk:
             choice = choice_of_opening(opening[0], inbound.choice or "")
         effect = (inbound.choice or "").removeprefix("effect:")
         if choice is None and effect in EFFECTS_WITHOUT_RECORD:
-            choice = {"label": inbound.text or effect, "effect": effect}
+            label = self._composer.library.labels(context.language).get(effect, effect)
+            choice = {"label": inbound.text or label, "effect": effect}
         if choice is None:
             raise Refusal(
                 422,
@@ -194,26 +226,26 @@ class Desk:
             )
         if choice.get("effect") == "erase":
             raise EraseChosen
+        if context.voice == "ended":
+            return self._compose_ended(choice["label"], inbound, context)
         return Composed(choice["label"], choice=choice, opening=opening)
 
-    async def _receive_without_record(self, inbound: Inbound, decision: Decision, error: StoreAway) -> Answer:
-        """Keep the message in the spool and answer it in the answer itself (promises P1, P2, P6)."""
-        log.warning("record_away", error=str(error))
-        self.metrics.store_away.inc()
-        self.store_was_away = True
+    async def _receive_without_record(self, inbound: Inbound, decision: Decision, topic: str) -> Answer:
+        """Keep the message in the spool and answer it in the answer itself (promises P1, P2, P6).
+
+        `topic` says why there is no other answer.
+        """
         context = self.bare_context(inbound.language)
-        flag = None
+        flag = flag_of(decision)
         if decision.category:
             self.metrics.crises.labels(decision.category, "guard").inc()
-            flag = FlagRaised("crisis", decision.category, decision.about)
-            reply = self._composer.card(decision.category, decision.about, context, inbound.channel)
-        else:
-            reply = self._composer.say("store_away", context, inbound.channel, inbound.conversation)
-        reply = keyed(reply, inbound)
+        composed = self._compose_without_record(inbound, decision, context, topic)
         if inbound.choice is None:
             self._remember(inbound.conversation, inbound.text)
         fields = {**asdict(inbound), "received_at_utc": inbound.received_at_utc.isoformat()}
-        entry = {"inbound": fields, "replies": [asdict(reply)], "flag": asdict(flag) if flag else None}
+        entry: Body = {"inbound": fields, "replies": [asdict(reply) for reply in composed.replies]}
+        entry |= {"flag": asdict(flag) if flag else None}
+        entry |= {"consent": composed.consent, "consent_source": composed.consent_source}
         durable = True
         try:
             await asyncio.wait_for(
@@ -223,7 +255,18 @@ class Desk:
         except (StoreAway, TimeoutError):
             log.error("spool_away")
             durable = False
-        return Answer(None, flag is not None, (self.unrecorded(reply, inbound.client_id),), durable)
+        shown = tuple(self.unrecorded(reply, inbound.client_id) for reply in composed.replies)
+        return Answer(None, flag is not None, shown, durable)
+
+    def _compose_without_record(self, inbound: Inbound, decision: Decision, context: Context, topic: str) -> Composed:
+        """Return what a message calls for that the record does not take now; no turn follows."""
+        if inbound.texted:
+            return texting.compose_without_record(self._composer, inbound, context, decision, topic)
+        if decision.category:
+            reply = self._composer.card(decision.category, decision.about, context, inbound.channel)
+        else:
+            reply = self._composer.say(topic, context, inbound.channel, inbound.conversation)
+        return Composed(inbound.text, replies=[keyed(reply, inbound)])
 
     def unrecorded(self, reply: Reply, client_id: str | None) -> StoredMessage:
         """Return `reply` as a message without a place in the record."""
@@ -239,6 +282,15 @@ class Desk:
 
     def now(self) -> datetime:
         return self._clock.now()
+
+    async def close(self, seconds: float = 0.0) -> None:
+        """Let the turns under way end, for so long at most, and let go of the guard's thread.
+
+        What does not end in time another desk answers, or this one at its next start.
+        """
+        if self._tasks and seconds:
+            await asyncio.wait(self._tasks, timeout=seconds)
+        self._assessing.shutdown(wait=False, cancel_futures=True)
 
     def bare_context(self, language: str) -> Context:
         """Return the context of somebody nothing is known about."""
@@ -264,10 +316,10 @@ class Desk:
         """Answer a conversation's waiting messages, oldest first, one at a time."""
         lock = self._locks.setdefault(conversation, asyncio.Lock())
         async with lock:
-            pending = first
+            pending, dropped = first, None
             try:
                 while pending := pending or await self._record.pending(conversation):
-                    self.signals.tell(conversation, "typing", {})
+                    self.signals.hint(conversation, "typing")
                     if pending.concern is None:
                         pending = replace(pending, concern=await self._tells_concern(pending))
                     turn, outcome = await self._turns.take(pending)
@@ -277,8 +329,11 @@ class Desk:
                     stored = await self._record.commit(pending, turn, self._clock.now())
                     self.metrics.turns.labels(outcome if stored is not None else "dropped").inc()
                     self.signals.notify(conversation)
-                    if stored is None:
-                        return  # claimed, erased or answered elsewhere; recovery finds what still waits
+                    if stored is None:  # claimed, erased, or another desk answered: what came after it may still wait
+                        if first is not None or dropped == pending.message_id:
+                            return
+                        dropped, pending = pending.message_id, None
+                        continue
                     self.metrics.turn_seconds.observe((self._clock.now() - pending.received_at_utc).total_seconds())
                     if first is not None:
                         return  # what came meanwhile has its own task behind this one
@@ -308,8 +363,14 @@ class Desk:
     def _say_unrecorded(self, pending: Pending) -> None:
         """Tell the open streams that the message is kept and its answer is not ready: never silence (promise P2)."""
         reply = self._composer.say("store_away", pending.context, pending.channel, pending.conversation)
-        message = self.unrecorded(reply, None)
+        # However often it is tried, it is shown once.
+        message = self.unrecorded(replace(reply, body={**reply.body, "key": f"{pending.message_id}:away"}), None)
         self.signals.tell(pending.conversation, "reply", {"message": replace(message, in_reply_to=pending.sequence)})
+
+    async def leave(self, conversation: str) -> None:
+        """Tell a counselor who is there that the person used quick exit; raises StoreAway."""
+        if await self._record.leave(conversation, self._clock.now()):
+            self.signals.notify(conversation)
 
     async def erase(self, conversation: str, channel: str, language: str) -> list[StoredMessage]:
         """Erase a conversation and say so; raises StoreAway when the record cannot be reached."""

@@ -1,18 +1,23 @@
-"""The client of Rasa's `POST /turn`: one connection pool, one deadline.
+"""The client of Rasa's `POST /turn`: one connection pool, one deadline, any number of Rasas.
 
-It uses httpcore, the pool beneath httpx: for one fixed address the layers above it only cost time.
+A turn is a pure function of the request, so that any Rasa answers it, and a second one may be asked while the first is
+still at it. It uses httpcore, the pool beneath httpx: for fixed addresses the layers above it only cost time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import httpcore
 
 from bot.errors import AssistantAway, AssistantRefused
+
+REST_SECONDS = 5.0  # for so long a Rasa that did not answer is asked only when no other is left
 
 
 @dataclass(frozen=True)
@@ -26,9 +31,18 @@ class Answer:
     state: Any
 
 
+@dataclass
+class _Replica:
+    """One Rasa: how many turns it is at, and until when it rests."""
+
+    url: str
+    asked: int = 0
+    rests_until: float = 0.0
+
+
 class Rasa:
-    def __init__(self, url: str, secret: str, timeout_seconds: float) -> None:
-        self._url, self._timeout_seconds = url.rstrip("/"), timeout_seconds
+    def __init__(self, urls: Sequence[str], secret: str, timeout_seconds: float) -> None:
+        self._replicas, self._timeout_seconds = [_Replica(url.rstrip("/")) for url in urls], timeout_seconds
         self._headers = [("authorization", f"Bearer {secret}"), ("content-type", "application/json")]
         self._pool = httpcore.AsyncConnectionPool(max_connections=100, max_keepalive_connections=32)
         self.has_answered = False
@@ -36,14 +50,17 @@ class Rasa:
     async def turn(self, turn_id: str, said: dict[str, Any], language: str, state: Any) -> Answer:
         """Ask for one turn; `said` is {"text": ...} or {"choice": {"intent", "entities"}}.
 
-        AssistantAway: not there, loading, hung or too slow. AssistantRefused: the request is at fault.
+        AssistantAway: none there, loading, hung or too slow. AssistantRefused: the request is at fault.
         """
         request = {"turn_id": turn_id, **said, "language": language, "state": state}
-        response = await self._ask("POST", "/turn/", self._timeout_seconds, json.dumps(request).encode())
+        content = json.dumps(request).encode()
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                response = await self._first_answer(content)
+        except TimeoutError:
+            raise AssistantAway("Rasa does not answer in time") from None
         if response.status in (401, 422):
             raise AssistantRefused(f"Rasa refused the turn ({response.status})")
-        if response.status != 200:
-            raise AssistantAway(f"Rasa answered {response.status}")
         try:
             body = json.loads(response.content)
             answer = Answer(
@@ -58,16 +75,64 @@ class Rasa:
         self.has_answered = True
         return answer
 
-    async def is_up(self) -> bool:
+    async def _first_answer(self, content: bytes) -> httpcore.Response:
+        """Ask the Rasa with the least to do; when it fails, or takes half of the deadline, the next one as well."""
+        if len(self._replicas) == 1:
+            return await self._turn(self._replicas[0], content)
+        left = sorted(self._replicas, key=lambda each: (each.rests_until > time.monotonic(), each.asked))
+        asked: dict[asyncio.Task[httpcore.Response], _Replica] = {}
+        failed = AssistantAway("no Rasa is there")
         try:
-            return (await self._ask("GET", "/", 1.0)).status == 200
+            while left or asked:
+                if left:
+                    replica = left.pop(0)
+                    task = asyncio.create_task(self._turn(replica, content))
+                    task.add_done_callback(lambda done: done.cancelled() or done.exception())  # looked at, whoever won
+                    asked[task] = replica
+                patience = self._timeout_seconds / 2 if left else None
+                done, _ = await asyncio.wait(asked, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+                for slow in () if done else asked.values():
+                    slow.rests_until = time.monotonic() + REST_SECONDS
+                for task in done:
+                    asked.pop(task)
+                    try:
+                        return task.result()
+                    except AssistantAway as error:
+                        failed = error
+        finally:
+            for task in asked:
+                task.cancel()
+        raise failed
+
+    async def _turn(self, replica: _Replica, content: bytes) -> httpcore.Response:
+        replica.asked += 1
+        try:
+            response = await self._ask("POST", f"{replica.url}/turn/", self._timeout_seconds, content)
+            if response.status not in (200, 401, 422):
+                raise AssistantAway(f"Rasa answered {response.status}")
+            replica.rests_until = 0.0
+            return response
+        except AssistantAway:
+            replica.rests_until = time.monotonic() + REST_SECONDS
+            raise
+        finally:
+            replica.asked -= 1
+
+    async def count_up(self) -> tuple[int, int]:
+        """Return how many Rasas answer, and how many there should be."""
+        answers = await asyncio.gather(*(self._is_up(replica) for replica in self._replicas))
+        return sum(answers), len(answers)
+
+    async def _is_up(self, replica: _Replica) -> bool:
+        try:
+            return (await self._ask("GET", f"{replica.url}/", 1.0)).status == 200
         except AssistantAway:
             return False
 
-    async def _ask(self, method: str, path: str, seconds: float, content: bytes | None = None) -> httpcore.Response:
+    async def _ask(self, method: str, url: str, seconds: float, content: bytes | None = None) -> httpcore.Response:
         try:
             async with asyncio.timeout(seconds):
-                return await self._pool.request(method, self._url + path, headers=self._headers, content=content)
+                return await self._pool.request(method, url, headers=self._headers, content=content)
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, TimeoutError) as error:
             raise AssistantAway(f"Rasa does not answer ({type(error).__name__})") from None
 
