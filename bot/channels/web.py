@@ -3,20 +3,24 @@
 import json
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.requests import ClientDisconnect
 
+from bot.channels.reading import cleaned, read_body
 from bot.crisis import Decision
 from bot.desk.desk import EFFECTS_WITHOUT_RECORD, Desk
+from bot.desk.handoff import Handoff
 from bot.desk.limits import RateLimit
+from bot.desk.signals import counselors_of
 from bot.desk.tokens import Claims, Tokens
-from bot.errors import Refusal, StoreAway
+from bot.errors import Refusal, StoreError
 from bot.settings import Settings
+from bot.store.board import Standing
 from bot.store.record import Record
 from bot.store.values import Body, ConversationErased, Inbound, StoredMessage
 
@@ -24,6 +28,7 @@ LANGUAGES = ("en", "es")
 CHANNEL = "web"
 CATCH_UP_SECONDS = 10.0  # a stream looks at the record this often even without a signal: signals are only hints
 MAX_CLIENT_ID_CHARACTERS = 64
+TYPING_PER_MINUTE = 40  # the widget says it every three seconds at most
 
 MESSAGE_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -46,16 +51,17 @@ class Received:
     problem: Refusal | None = None
 
 
-def create_router(settings: Settings, desk: Desk, record: Record, tokens: Tokens) -> APIRouter:
+def create_router(settings: Settings, desk: Desk, record: Record, handoff: Handoff, tokens: Tokens) -> APIRouter:
     """Return the API's routes, wired to one desk."""
     router = APIRouter(prefix="/api", tags=["web"])
     per_conversation = RateLimit(settings.messages_per_minute)
     per_address = RateLimit(settings.conversations_per_minute)
+    typing_per_conversation = RateLimit(TYPING_PER_MINUTE)
 
     @router.post("/conversations", status_code=201)
     async def start_conversation(request: Request) -> JSONResponse:
         """Issue a token and say the disclosure. The conversation is recorded with its first message."""
-        raw, _ = await _read(request, settings.max_body_bytes)
+        raw, _ = await read_body(request, settings.max_body_bytes)
         language = _language(raw)
         if not per_address.allows(request.client.host if request.client else ""):
             refusal = Refusal(429, "slow_down", "too many conversations were started", "wait a minute", "slow_down")
@@ -72,7 +78,7 @@ def create_router(settings: Settings, desk: Desk, record: Record, tokens: Tokens
     async def send_message(request: Request, authorization: Annotated[str, Header()] = "") -> JSONResponse:
         """Accept one message. Refusals (401, 413, 422, 429, 503) carry `replies` too: the card when it was a crisis."""
         try:
-            raw, too_large = await _read(request, settings.max_body_bytes)
+            raw, too_large = await read_body(request, settings.max_body_bytes)
         except ClientDisconnect:
             return JSONResponse({}, 400)
         received = _parse(raw, settings.max_text_characters)
@@ -125,6 +131,7 @@ def create_router(settings: Settings, desk: Desk, record: Record, tokens: Tokens
         """Stream the conversation from after `Last-Event-ID` (a sequence); read it with fetch and a bearer token."""
         cursor = int(last_event_id) if last_event_id.isdecimal() and len(last_event_id) < 10 else 0
         yield ServerSentEvent(comment="open")
+        stands: Standing | None = None
         with desk.signals.listen(claims.conversation) as listener, desk.metrics.streams.track_inprogress():
             while True:
                 listener.event.clear()
@@ -133,15 +140,27 @@ def create_router(settings: Settings, desk: Desk, record: Record, tokens: Tokens
                     yield _extra_event(kind, data)
                 behind, listener.behind = listener.behind, False
                 try:
-                    for message in await record.messages_after(claims.conversation, cursor) if behind else ():
+                    new = await record.messages_after(claims.conversation, cursor) if behind else []
+                    for message in new:
                         cursor = message.sequence or cursor
                         yield ServerSentEvent(data=show(message), event="message", id=str(cursor))
+                    if behind and (new or stands != Standing()):  # what nothing was said about has not changed
+                        before, stands = stands, await handoff.standing(claims.conversation)
+                        if stands != before:
+                            yield ServerSentEvent(data=asdict(stands), event="standing")
                 except ConversationErased:
                     yield ServerSentEvent(data={}, event="erased")
                     return
-                except StoreAway:
+                except StoreError:
                     listener.behind = desk.store_was_away = True
                 await desk.signals.wait(listener, CATCH_UP_SECONDS)
+
+    @router.post("/typing", status_code=204)
+    async def type_(claims: Person) -> Response:
+        """Show the counselors who read along that the person is writing. A passing hint: nothing of it is kept."""
+        if typing_per_conversation.allows(claims.conversation):
+            desk.signals.hint(counselors_of(claims.conversation), "typing")
+        return Response(status_code=204)
 
     @router.get("/me")
     async def export(claims: Person) -> JSONResponse:
@@ -158,6 +177,22 @@ def create_router(settings: Settings, desk: Desk, record: Record, tokens: Tokens
         return JSONResponse(
             {"replies": [show(m) for m in await desk.erase(claims.conversation, CHANNEL, claims.language)]}
         )
+
+    @router.post(
+        "/left",
+        status_code=204,
+        openapi_extra={"requestBody": {"required": True, "content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
+    async def left(request: Request) -> Response:
+        """Tell a counselor who is there that the person used quick exit. The body is the token, bare.
+
+        A page that is being left can send no header of its own: to another origin that would need a question first.
+        """
+        raw, _ = await read_body(request, settings.max_body_bytes)
+        claims = tokens.read(raw.decode("utf-8", errors="replace"))
+        if claims and not claims.expired:
+            await desk.leave(claims.conversation)
+        return Response(status_code=204)
 
     def refuse(refusal: Refusal, decision: Decision, language: str) -> JSONResponse:
         return answer_refusal(desk, refusal, decision, language)
@@ -179,6 +214,7 @@ def show(message: StoredMessage) -> dict[str, Any]:
     return {
         "sequence": message.sequence,
         "author": message.author,
+        "name": body.get("name"),
         "key": body.get("key") or (f"{message.sequence}" if message.sequence else None),
         "item": body.get("item"),
         "text": body["text"],
@@ -208,16 +244,6 @@ def _extra_event(kind: str, data: dict[str, Any]) -> ServerSentEvent:
     return ServerSentEvent(data=data, event=kind)
 
 
-async def _read(request: Request, limit: int) -> tuple[bytes, bool]:
-    """Return the first `limit` bytes of the body and whether there was more; never waits for the rest."""
-    raw = bytearray()
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > limit:
-            return bytes(raw[:limit]), True
-    return bytes(raw), False
-
-
 def _parse(raw: bytes, max_text_characters: int) -> Received:
     """Read a message body, whatever its shape: text found in a broken one is still assessed."""
     decoded = raw.decode("utf-8", errors="replace")
@@ -232,7 +258,7 @@ def _parse(raw: bytes, max_text_characters: int) -> Received:
     if not isinstance(text, str | None):
         problem = _bad("text is not a string", "send text as a string")
     text = text if isinstance(text, str) else "" if text is None else json.dumps(text, ensure_ascii=False)
-    text = text.encode("utf-8", errors="replace").decode().replace("\x00", "")
+    text = cleaned(text)
     if (
         not isinstance(client_id, str)
         or not 0 < len(client_id) <= MAX_CLIENT_ID_CHARACTERS
@@ -254,7 +280,7 @@ def _refusal(received: Received, too_large: bool, claims: Claims | None) -> Refu
     if claims is None or claims.expired:
         return _ended()
     if too_large:
-        return Refusal(413, "too_large", "the body is too large", "send a shorter text", "too_long")
+        return Refusal(413, "too_large", "the body is too large or too slow", "send a shorter text", "too_long")
     return received.problem
 
 

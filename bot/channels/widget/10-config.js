@@ -4,13 +4,13 @@
 
   // Every word the widget shows is one of these keys of HANDRAIL_CONFIG.languages[language].labels.
   handrail.LABELS = [
-    "launcher", "unread", "title", "subtitle", "close", "leave", "leave_help", "menu", "bar", "log",
+    "launcher", "unread", "title", "subtitle", "counselor_here", "close", "leave", "leave_help", "menu", "bar", "log",
     "input", "send", "sending", "sent", "waiting", "failed", "retry", "ask_send", "send_now", "discard",
     "offline", "back_online", "ended", "typing", "new_message", "choices",
-    "you", "bot", "counselor", "demo_notice", "help_page",
+    "you", "bot", "counselor", "counselor_named", "counselor_typing", "standing_place", "standing_counselor", "cancel_request", "demo_notice", "help_page",
     "new_conversation", "new_confirm", "new_yes", "erase", "erase_confirm", "erase_yes", "erase_failed", "cancel",
-    "language", "language_name", "language_request", "text_larger", "text_smaller",
-    "timer_start", "timer_left", "timer_stop", "timer_done",
+    "language", "language_name", "language_request", "look", "text_larger", "text_smaller", "dark", "contrast",
+    "timer_start", "timer_left", "timer_stop", "timer_done", "plan_save", "plan_print",
   ];
 
   handrail.ASK_BEFORE_SENDING_AFTER_MS = 10 * 60 * 1000; // unsent text older than this is not sent without asking

@@ -5,7 +5,7 @@
   /** The desk gave no answer a person could use: network, timeout, or a proxy's error page. */
   class Unreachable extends Error {}
 
-  /** Send one request; resolve to {status, data} for every JSON answer, refusals included. */
+  /** Send one request; resolve to {status, data} for every JSON answer of the desk, refusals included. */
   async function request(method, path, { token, body } = {}) {
     const controller = new AbortController();
     const timer = setTimeout(() => controller.abort(), handrail.REQUEST_TIMEOUT_MS);
@@ -22,7 +22,9 @@
         cache: "no-store",
         referrerPolicy: "no-referrer",
       });
-      return { status: response.status, data: await response.json() };
+      const data = await response.json();
+      if (response.status > 499 && !data.replies) throw new Error("a proxy's");
+      return { status: response.status, data };
     } catch (error) {
       throw new Unreachable(String(error && error.name));
     } finally {
@@ -30,9 +32,18 @@
     }
   }
 
-  /** Milliseconds to wait before attempt n: doubling from 1 s to 30 s, half of it random so clients spread out. */
+  /** Say something without waiting for an answer, on the way out: no preflight, and it outlives the page. */
+  function tell(path, body) {
+    try {
+      fetch(handrail.desk + path, { method: "POST", mode: "no-cors", keepalive: true, credentials: "omit", referrerPolicy: "no-referrer", body }).catch(() => {});
+    } catch (error) {
+      // leaving matters more
+    }
+  }
+
+  /** Milliseconds to wait before attempt n: doubling from 1 s to 15 s, half of it random so clients spread out. */
   function backoff(attempt) {
-    const ceiling = Math.min(30000, 1000 * 2 ** attempt);
+    const ceiling = Math.min(15000, 1000 * 2 ** attempt);
     return ceiling / 2 + (Math.random() * ceiling) / 2;
   }
 
@@ -46,5 +57,5 @@
     return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
   }
 
-  handrail.api = { request, backoff, uuid, Unreachable };
+  handrail.api = { request, tell, backoff, uuid, Unreachable };
 })(window.HANDRAIL);

@@ -48,8 +48,7 @@
         });
         if (response.status === 401 || response.status === 403) return "refused";
         if (!response.ok) return "failed";
-        attempt = 0;
-        if (!closed) listener.onUp();
+        let spoken = false; // its head alone says little: a proxy may hold the rest back
         const reader = response.body.getReader();
         const decoder = new TextDecoder();
         const feed = parser((event) => {
@@ -58,11 +57,14 @@
           listener.onEvent(event, lastId);
         });
         for (;;) {
+          const { done, value } = await reader.read();
+          if (done) return spoken ? "ended" : "failed";
           heardAt = Date.now();
           clearTimeout(watchdog);
           watchdog = setTimeout(abort, handrail.SILENCE_TIMEOUT_MS);
-          const { done, value } = await reader.read();
-          if (done) return "ended";
+          if (!spoken && !closed) listener.onUp();
+          spoken = true;
+          attempt = 0;
           feed(decoder.decode(value, { stream: true }));
         }
       } catch (error) {

@@ -3,30 +3,31 @@
   "use strict";
 
   const CSS = `
-:host {
-  all: initial !important;
+:host { all: initial !important; }
+.root {
   --paper: #fbf7f0; --raised: #ffffff; --ink: #2b2620; --quiet: #665d52; --line: #d9cfc0; --edge: #8a7d6c;
   --accent: var(--handrail-accent, #1d5c57); --on-accent: var(--handrail-on-accent, #ffffff);
   --bot: #f1e9dc; --counselor: #e3ebf7; --counselor-line: #3a5f96;
   --card: #fff6e3; --card-line: #a8540a; --focus: #0b57c9;
-  --size: var(--handrail-text-size, 1.125);
-  color-scheme: light dark;
+  --size: calc(var(--handrail-text-size, 1.125) * var(--step, 1));
+  color-scheme: light;
 }
-@media (prefers-color-scheme: dark) {
-  :host {
-    --paper: #1b1917; --raised: #262320; --ink: #f4eee5; --quiet: #b9aea0; --line: #423c35; --edge: #93887a;
-    --accent: var(--handrail-accent-dark, #8fd3c9); --on-accent: var(--handrail-on-accent-dark, #10211f);
-    --bot: #2c2824; --counselor: #22304a; --counselor-line: #93b4e8;
-    --card: #33270f; --card-line: #f0b15c; --focus: #9cc3ff;
-  }
+.dark {
+  --paper: #1b1917; --raised: #262320; --ink: #f4eee5; --quiet: #b9aea0; --line: #423c35; --edge: #93887a;
+  --accent: var(--handrail-accent-dark, #8fd3c9); --on-accent: var(--handrail-on-accent-dark, #10211f);
+  --bot: #2c2824; --counselor: #22304a; --counselor-line: #93b4e8;
+  --card: #33270f; --card-line: #f0b15c; --focus: #9cc3ff;
+  color-scheme: dark;
 }
-@media (prefers-contrast: more) {
-  :host { --quiet: var(--ink); --line: var(--ink); --edge: var(--ink); }
+.contrast {
+  --paper: #fff; --raised: #fff; --ink: #000; --accent: #00403b; --on-accent: #fff; --focus: #0033b3; --card-line: #7a3500;
+  --quiet: var(--ink); --line: var(--ink); --edge: var(--ink); --bot: var(--paper); --counselor: var(--paper); --card: var(--paper);
 }
+.contrast.dark { --paper: #000; --raised: #000; --ink: #fff; --accent: #a9fff2; --on-accent: #000; --focus: #ffe45c; --card-line: #ffc77d; }
 *, ::before, ::after { box-sizing: border-box; }
 [hidden] { display: none !important; }
 .root {
-  font: medium/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", sans-serif;
+  font: medium/1.5 var(--handrail-font, system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", sans-serif);
   color: var(--ink); -webkit-text-size-adjust: 100%; text-align: start; overflow-wrap: anywhere;
 }
 .scale { font-size: calc(1em * var(--size)); }
@@ -43,10 +44,12 @@ button:hover { border-color: var(--accent); }
 .sr { position: absolute; width: 1px; height: 1px; margin: -1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 
 .dock {
-  position: fixed; z-index: 2147483000; inset-block-end: max(0.75rem, env(safe-area-inset-bottom)); inset-inline-end: 0.75rem;
-  display: flex; flex-direction: column; align-items: flex-end; gap: 0.5em; max-width: calc(100vw - 1.5rem);
+  position: fixed; z-index: 2147483000; inset-inline-end: 12px;
+  inset-block-end: calc(max(12px, env(safe-area-inset-bottom)) + var(--handrail-lift, 0px));
+  display: flex; flex-direction: column; align-items: flex-end; gap: 0.5em; max-width: calc(100vw - 24px);
 }
-.left .dock { inset-inline: 0.75rem auto; align-items: flex-start; }
+.left .dock { inset-inline: 12px auto; align-items: flex-start; }
+.left .dock .lines { justify-content: flex-start; }
 .dock .main { border-radius: 2em; padding-inline: 1.3em; box-shadow: 0 2px 14px #0005; }
 .lines { display: flex; flex-wrap: wrap; gap: 0.45em; padding: 0; margin: 0; list-style: none; }
 .lines a {
@@ -54,19 +57,19 @@ button:hover { border-color: var(--accent); }
   background: var(--raised); border: 1.5px solid var(--accent); color: var(--accent); text-decoration: none;
 }
 .lines a:hover { text-decoration: underline; }
-.dock .lines { font-size: 0.9em; justify-content: flex-end; }
-.dock .lines a { box-shadow: 0 2px 10px #0003; }
+.dock .lines { font-size: 0.8em; gap: 0.35em; justify-content: flex-end; }
+.dock .lines a { padding-inline: 0.4em; box-shadow: 0 2px 10px #0003; }
 
 .panel {
-  position: fixed; z-index: 2147483001; inset: auto; inset-block-end: 1rem; inset-inline-end: 1rem; margin: 0; padding: 0;
-  width: min(27rem, calc(100vw - 2rem)); height: min(46rem, calc(100vh - 2rem)); max-width: none; max-height: none;
-  border: 1px solid var(--line); border-radius: 1.1rem; background: var(--paper); color: var(--ink);
+  position: fixed; z-index: 2147483001; inset: auto; inset-block-end: 16px; inset-inline-end: 16px; margin: 0; padding: 0;
+  width: min(24em, calc(100vw - 32px)); height: min(41em, calc(100vh - 32px)); max-width: none; max-height: none;
+  border: 1px solid var(--line); border-radius: 1em; background: var(--paper); color: var(--ink);
   box-shadow: 0 10px 40px #0005; overflow: hidden;
 }
 .panel[open] { display: flex; flex-direction: column; }
 .panel:not([open]) { display: none !important; }
 .top, .composer button { font-size: calc(1em * min(1, 1.3 / var(--size))); }
-.left .panel { inset-inline: 1rem auto; }
+.left .panel { inset-inline: 16px auto; }
 .panel::backdrop { background: var(--paper); }
 .full .panel {
   inset: 0; top: var(--top, 0); width: 100%; height: var(--height, 100vh); border: 0; border-radius: 0; box-shadow: none;
@@ -79,15 +82,16 @@ button:hover { border-color: var(--accent); }
 .head .icon:hover, .head [aria-expanded="true"] { border-color: var(--edge); }
 .bar { padding: 0.35em 1em 0.65em; border-block-end: 1px solid var(--line); background: var(--paper); }
 .bar p { font-size: 0.8em; line-height: 1.3; font-weight: 600; margin-block-end: 0.35em; }
-.bar .lines { font-size: 0.88em; overflow-wrap: break-word; }
+.bar .lines { font-size: 0.82em; gap: 0.4em; overflow-wrap: break-word; }
 .bar .lines li { flex: 1 0 auto; max-width: 100%; }
-.bar .lines a { min-height: 2.7em; width: 100%; padding-inline: 0.6em; justify-content: center; text-align: center; line-height: 1.2; }
-.menu { padding: 0.9em 1em; border-block-end: 1px solid var(--line); background: var(--raised); overflow: auto; max-height: 60%; }
+.bar .lines a { min-height: 2.7em; width: 100%; padding-inline: 0.25em; justify-content: center; text-align: center; line-height: 1.2; }
+.menu { padding: 0.9em 1em; border-block-end: 1px solid var(--line); background: var(--raised); overflow: auto; max-height: 65%; }
 .row { display: flex; flex-wrap: wrap; gap: 0.5em; align-items: center; margin-block-end: 0.7em; }
 .menu p, .menu button { font-size: 0.9em; }
 .menu [aria-pressed="true"] { border-color: var(--accent); box-shadow: inset 0 0 0 1px var(--accent); font-weight: 600; }
-.menu .note { color: var(--quiet); margin-block-start: 0.6em; }
 
+.standing { display: flex; flex-wrap: wrap; gap: 0.3em 0.8em; align-items: center; padding: 0.45em 1em; border-block-end: 1px solid var(--line); background: var(--counselor); font-size: 0.88em; }
+.standing span { flex: 1 1 12em; }
 .log { flex: 1 1 6em; min-height: 0; overflow: auto; overscroll-behavior: contain; padding: 1em; display: flex; flex-direction: column; gap: 0.55em; outline-offset: -4px; }
 .notice { font-size: 0.86em; color: var(--quiet); border: 1px dashed var(--edge); border-radius: 0.7em; padding: 0.5em 0.8em; }
 .message { position: relative; max-width: 94%; align-self: flex-start; }
@@ -102,6 +106,7 @@ button:hover { border-color: var(--accent); }
 .person { align-self: flex-end; max-width: 86%; text-align: end; }
 .person .body { background: var(--accent); color: var(--on-accent); border-radius: 1.1em 0.35em 1.1em 1.1em; text-align: start; white-space: pre-wrap; }
 .person.unsent .body { background: none; color: inherit; box-shadow: inset 0 0 0 2px var(--accent); }
+.contrast .body { border: 1.5px solid; }
 .counselor .body { background: var(--counselor); border-inline-start: 4px solid var(--counselor-line); white-space: pre-wrap; }
 .counselor .author { color: var(--counselor-line); font-weight: 600; }
 .card { align-self: stretch; max-width: none; }
@@ -151,6 +156,7 @@ button:hover { border-color: var(--accent); }
 @media (forced-colors: active) {
   .body, .lines a, button { border: 1px solid; }
 }
+@media print { .root { display: none; } }
 `;
 
   /** Put the style into a shadow root. */

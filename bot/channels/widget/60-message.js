@@ -46,14 +46,43 @@
     return make("div", { class: "choices", role: "group", sayLabel: "choices" }, ...buttons);
   }
 
+  /** A plan leaves with the person: as a text file made here, or on paper. Nothing is sent anywhere. */
+  function keeping(text) {
+    function save() {
+      const file = URL.createObjectURL(new Blob([text + "\n"], { type: "text/plain;charset=utf-8" }));
+      make("a", { href: file, download: "plan.txt" }).click();
+      setTimeout(() => URL.revokeObjectURL(file), 10000);
+    }
+
+    function print() {
+      const page = window.open("", "_blank");
+      if (!page) return save();
+      const words = page.document.createElement("pre");
+      words.textContent = text;
+      words.style.cssText = "white-space: pre-wrap; font: 16px/1.5 sans-serif";
+      page.document.body.append(words);
+      page.onafterprint = () => page.close(); // nothing of it stays open
+      page.print();
+    }
+
+    const button = (key, act) => make("button", { type: "button", say: key, onclick: act });
+    return make("div", { class: "actions" }, button("plan_save", save), button("plan_print", print));
+  }
+
+  function author(message) {
+    if (!message.name) return make("p", { class: "author", say: handrail.authorLabel(message.author) });
+    return make("p", { class: "author" }, handrail.words.label("counselor_named", { name: message.name }));
+  }
+
   /** The element of a message; `on` has choose(choice, message) and announce(text). */
   handrail.drawMessage = function (message, on) {
     const body = make("div", { class: "body" });
     if (message.author === "bot") body.append(rich(message.html, message.text));
     else body.append(message.text);
     const kind = "message " + message.author + (message.card ? " card" : "");
-    const element = make("div", { class: kind }, make("p", { class: "author", say: handrail.authorLabel(message.author) }), body);
+    const element = make("div", { class: kind }, author(message), body);
     if (message.timer_seconds) element.append(timer(message.timer_seconds, on.announce));
+    if (message.item === "plan/done") element.append(keeping(message.text));
     if (message.choices && message.choices.length) element.append(choices(message, on.choose));
     return element;
   };
@@ -72,7 +101,7 @@
     return {
       element,
       show(state, actions = []) {
-        element.classList.toggle("unsent", state !== "sent" && state !== "sending");
+        element.classList.toggle("unsent", ["waiting", "failed", "ask_send"].includes(state));
         line.textContent = state ? handrail.words.label(state) : "";
         buttons.replaceChildren(
           ...actions.map(([key, act]) => make("button", { type: "button", say: key, onclick: act })),

@@ -2,34 +2,11 @@
 (function (handrail) {
   "use strict";
   const { api, words } = handrail;
-  const KEY = "handrail";
+  const { fresh, recall, keep, forget } = handrail.session;
   const KEPT_MESSAGES = 300;
-  const FRESH = { open: false, size: 1, language: null, token: null, begun: false, last: 0, messages: [] };
-
-  /** What sessionStorage holds for this tab, or null; a browser that forbids storage only loses the reload. */
-  function recall() {
-    try {
-      return JSON.parse(sessionStorage.getItem(KEY));
-    } catch (error) {
-      return null;
-    }
-  }
-
-  function keep(session) {
-    try {
-      sessionStorage.setItem(KEY, JSON.stringify(session));
-    } catch (error) {
-      // full or forbidden
-    }
-  }
-
-  function forget() {
-    try {
-      sessionStorage.removeItem(KEY);
-    } catch (error) {
-      // forbidden, so nothing was kept
-    }
-  }
+  const ANSWER_MS = 6000; // the bot answers within 4 s; after this the record is asked instead of the stream
+  const PRESENCE = { "people/counselor-joined": true, "people/counselor-left": false, "people/counselor-gone": false, "system/abusive-ended": false };
+  const TYPING_EVERY_MS = 3000;
 
   /** Whether `message` is what was `shown`: the person's by its id, an answer by its key, the opening by its words. */
   function isSame(shown, message) {
@@ -42,28 +19,35 @@
 
   /** `view` is the panel; returns what the person can do. */
   handrail.createConversation = function (view) {
-    let session = { ...FRESH, ...recall() };
-    let outbox = []; // the person's messages not yet acknowledged: {id, text | choice, label, at, drawn}
+    let session = fresh();
+    let outbox = []; // the person's messages not yet acknowledged: {id, text | choice, label, at, failed, drawn}
     let drawn = new Map(); // sequence -> element on the screen
     let unplaced = []; // [message, element] shown without a sequence; the record may give them one later
     let stream = null;
     let outage = null; // the notice on the screen while the desk cannot be reached
+    let said = notice("back_online"); // the latest word on the connection
     let builtin = view.card(); // the hotline card that needs no desk
     let round = 0; // a new conversation makes answers to the old one meaningless
     let retryTimer = null;
+    let answerTimer = null;
     let attempt = 0;
     let busy = null; // the round whose outstanding work is being done
     let lastOwn = null; // the newest own message: the only one whose "sent" is shown
     let over = false; // ended or erased: what is on the screen belongs to no conversation; the next message opens one
     let answered = 0; // the newest own sequence whose last reply is here
-    let voice = "bot"; // who spoke last; only the bot is known to be writing
+    let counselor = false; // one has the voice: the program is not writing
+    let standing = {}; // with the counselors: {counselor} by name, or {place}
+    let typedAt = 0;
 
-    const save = () => keep(session);
+    function save() {
+      session.unsent = outbox.map(({ id, text, choice, label, at, failed }) => ({ id, text, choice, label, at, failed }));
+      keep(session);
+    }
+
     const on = { choose, announce: view.announce };
 
     // Showing
-    function place(message, element, quiet) {
-      let before = null;
+    function place(message, element, quiet, before) {
       if (message.sequence != null) {
         const later = [...drawn.keys()].filter((sequence) => sequence > message.sequence);
         if (later.length) before = drawn.get(Math.min(...later));
@@ -85,18 +69,21 @@
       return true;
     }
 
-    function accept(message, quiet = false) {
+    function accept(message, { quiet = false, before = null } = {}) {
       if (isShown(message)) return;
+      if (message.author === "left") return; // a note to the counselor
       const own = message.client_id && outbox.find((item) => item.id === message.client_id);
       if (own) return acknowledge(own, message.sequence);
       if (message.author === "person" || (message.choices || []).length) view.dropChoices();
       if (message.author !== "person") {
-        if (!message.card) voice = message.author;
+        if (message.item in PRESENCE) counselor = PRESENCE[message.item];
+        if (message.author === "counselor") counselor = true;
+        view.counselor(counselor);
         if (message.last) answered = Math.max(answered, message.in_reply_to || 0);
         if (message.last || message.author === "counselor") view.typing(false);
       }
       const element = message.author === "person" ? handrail.drawOwn(message).element : handrail.drawMessage(message, on);
-      place(message, element, quiet);
+      place(message, element, quiet, before);
       if (!quiet) remember(message);
     }
 
@@ -119,7 +106,8 @@
     // Being cut off
     function down() {
       if (!outage) {
-        outage = notice("offline");
+        said.remove(); // however often the network comes and goes, only the latest word on it stays
+        outage = said = notice("offline");
         builtin.remove();
         builtin = view.card();
         view.add(outage, { urgent: true });
@@ -141,15 +129,21 @@
 
     // Sending
     function queue(item) {
-      if (over) renew();
+      if (over) renew(outbox);
       view.dropChoices();
       if (lastOwn && !outbox.includes(lastOwn)) lastOwn.drawn.show("");
+      enqueue(item);
+      save();
+      work();
+    }
+
+    function enqueue(item, quiet) {
       item.drawn = handrail.drawOwn({ text: item.label });
       item.drawn.show(outage ? "waiting" : "sending");
       lastOwn = item;
       outbox.push(item);
-      view.add(item.drawn.element, { own: true });
-      work();
+      view.add(item.drawn.element, { own: true, quiet });
+      if (item.failed) fail(item, true);
     }
 
     function choose(choice) {
@@ -163,6 +157,7 @@
         ["discard", () => {
           outbox = outbox.filter((other) => other !== item);
           item.drawn.element.remove();
+          save();
         }],
       ]);
       view.announce(words.label("ask_send"));
@@ -178,6 +173,7 @@
 
     function fail(item, retry) {
       item.failed = true;
+      save();
       view.announce(words.label("failed"));
       view.typing(false);
       item.drawn.show("failed", retry ? [["retry", () => release(item)]] : []);
@@ -188,7 +184,8 @@
       const here = round;
       const { status, data } = await api.request("POST", "/api/conversations", { body: { language: words.language } });
       if (here !== round) return;
-      (data.replies || []).forEach((message) => accept(message));
+      const before = outbox.length ? outbox[0].drawn.element : null; // the desk's first words, come after the person's
+      (data.replies || []).forEach((message) => accept(message, { before }));
       if (status !== 201) throw new api.Unreachable("refused " + status);
       session.token = data.token;
       save();
@@ -208,12 +205,15 @@
       if (status === 202 || data.sequence != null) {
         session.begun = true;
         acknowledge(item, data.sequence);
-        view.typing(voice === "bot" && !replies.length && answered < data.sequence);
+        const waits = !replies.length && answered < data.sequence;
+        view.typing(waits && !counselor);
+        clearTimeout(answerTimer);
+        if (waits) answerTimer = setTimeout(() => answered < data.sequence && catchUp(0), ANSWER_MS);
         if (status === 401) end(); // a crisis message is taken even when the token has run out
       } else {
         if (status === 401) end();
         if (status === 413 || status === 422) view.draft(item.text || "");
-        fail(item, status === 401 || status === 429 || status === 503);
+        fail(item, status !== 413 && status !== 422);
       }
       replies.forEach((message) => accept(message));
       save();
@@ -226,6 +226,7 @@
       const here = (busy = round);
       try {
         if (!session.token && !over) await begin();
+        else if (outage) await readRecord(); // nothing else would notice that the desk is back
         for (;;) {
           const item = outbox.find((other) => !other.asking && !other.failed);
           if (!item || here !== round) break;
@@ -254,6 +255,8 @@
       stream = handrail.openStream(session.token, session.last, {
         onEvent({ event, data }, lastId) {
           if (event === "typing") return view.typing(true);
+          if (event === "counselor_typing") return view.typing(Boolean(standing.counselor), standing.counselor);
+          if (event === "standing") return view.standing((standing = JSON.parse(data)));
           if (event === "erased") return over || erased();
           if (event !== "message") return;
           session.last = lastId;
@@ -269,14 +272,19 @@
       });
     }
 
+    async function readRecord() {
+      const here = round;
+      const { data } = await api.request("GET", "/api/me", { token: session.token });
+      if (here !== round) return;
+      (data.messages || []).forEach((message) => accept(message));
+      up();
+    }
+
     /** The stream does not work: read the record instead, for a proxy may refuse streams and nothing else. */
     async function catchUp(failures) {
       const here = round;
       try {
-        const { data } = await api.request("GET", "/api/me", { token: session.token });
-        if (here !== round) return;
-        (data.messages || []).forEach((message) => accept(message));
-        up();
+        await readRecord();
       } catch (error) {
         if (here === round && failures > 0) down(); // one failure is what a desk starting again looks like
       }
@@ -301,33 +309,37 @@
       if (over) return;
       over = true;
       silence();
-      session = blank();
+      session = fresh(session);
       save();
       view.typing(false);
+      view.dropChoices();
       view.add(notice("ended"));
     }
 
-    function blank() {
-      return { ...FRESH, open: session.open, size: session.size, language: session.language };
+    /** Stop, and take everything off the screen. */
+    function clear() {
+      round += 1;
+      silence();
+      clearTimeout(retryTimer);
+      clearTimeout(answerTimer);
+      drawn = new Map();
+      unplaced = [];
+      outbox = [];
+      outage = lastOwn = null;
+      over = counselor = false;
+      standing = {};
+      answered = 0;
+      view.clear();
+      view.counselor(false);
     }
 
     /** Forget this conversation on this device and show an empty one; `carried` messages are sent there. */
     function renew(carried = []) {
-      round += 1;
-      silence();
-      clearTimeout(retryTimer);
-      session = blank();
-      drawn = new Map();
-      unplaced = [];
-      outage = lastOwn = null;
-      over = false;
-      answered = 0;
-      voice = "bot";
-      view.clear();
-      save();
+      clear();
+      session = fresh(session);
       outbox = carried;
+      save();
       for (const item of carried) {
-        item.failed = false;
         lastOwn = item;
         view.add(item.drawn.element, { own: true });
       }
@@ -337,16 +349,26 @@
       get session() {
         return session;
       },
-      get opened() {
-        return recall() !== null;
-      },
       save,
       send: (text) => queue({ id: api.uuid(), text, label: text, at: Date.now() }),
       choose,
-      /** Bring back what this tab remembers. */
-      restore() {
-        session.messages.forEach((message) => accept(message, true));
+      cancelRequest: () => choose({ id: "effect:cancel_request", label: words.label("cancel_request") }),
+      /** The person is writing: a counselor who is here sees that, and no word of it. */
+      typing() {
+        if (!standing.counselor || !session.token || Date.now() - typedAt < TYPING_EVERY_MS) return;
+        typedAt = Date.now();
+        api.request("POST", "/api/typing", { token: session.token }).catch(() => {});
       },
+      /** Bring back what this tab remembers; whether there was anything. */
+      restore() {
+        const kept = recall();
+        session = { ...fresh(), ...kept };
+        session.messages.forEach((message) => accept(message, { quiet: true }));
+        session.unsent.forEach((item) => enqueue(item, true));
+        return kept !== null;
+      },
+      /** The page goes into the browser's cache of pages: nothing may show from there that is no longer so. */
+      pause: clear,
       /** Connect: the person has opened the widget, now or before a reload. */
       start() {
         save();
@@ -376,13 +398,11 @@
           view.add(notice("erase_failed"));
         }
       },
-      /** Stop everything and leave nothing in this tab. */
+      /** Stop everything, leave nothing in this tab, and say so to a counselor who is there. */
       wipe() {
-        round += 1;
-        silence();
-        clearTimeout(retryTimer);
-        session = { ...FRESH };
-        outbox = [];
+        if (session.begun) api.tell("/api/left", session.token);
+        clear();
+        session = fresh();
         forget();
       },
     };
