@@ -32,6 +32,7 @@ WINDOW_TOKENS = 96
 MOST_WINDOWS = 8
 JOINED_WORDS = 30  # more words than this are no split disclosure: each part speaks for itself
 MOST_SENTENCES = 8  # looked at one by one to find the evidence of a found crisis
+WORDING_SHARE = 0.3  # of the n-grams in the log-odds; model/README.md compares 0, 0.3 and 0.5
 PLACES = 2**16  # of each kind of n-gram, words and letters
 _WORD = re.compile(r"[a-z0-9']+")
 _SENTENCE = re.compile(r"[^.!?\n]*[^\s.!?][^.!?\n]*[.!?]*")
@@ -151,7 +152,7 @@ class Classifier:
         mask = numpy.zeros((len(pieces), width), dtype=numpy.int64)
         for row, piece in enumerate(pieces):
             ids[row, : len(piece)], mask[row, : len(piece)] = piece, 1
-        (logits,) = self._session.run(None, {"input_ids": ids, "attention_mask": mask})
+        (logits,) = self._session.run(["logits"], {"input_ids": ids, "attention_mask": mask})
         best: list[Score | None] = [None] * len(texts)
         for owner, row in zip(owners, logits.astype(numpy.float64), strict=True):
             score, held = Score(row), best[owner]
@@ -164,8 +165,12 @@ class Classifier:
         return found
 
     def _join(self, alone: str, recent: Sequence[str]) -> tuple[str, str]:
-        """Return the recent texts with this one, and without it; empty when together they are no split disclosure."""
-        before = " ".join(filter(None, (prepare(text) for text in recent)))
+        """Return the recent texts with this one, and without it; empty when together they are no split disclosure.
+
+        The same text said again adds nothing, and is left out.
+        """
+        said = dict.fromkeys(prepare(text) for text in recent)
+        before = " ".join(text for text in said if text and text != alone)
         joined = f"{before} {alone}"
         if not before or len(joined.split()) > JOINED_WORDS:
             return "", ""
@@ -200,9 +205,10 @@ class Score:
         self.about = ABOUT[int(logits[len(LABELS) :].argmax())]
 
     def blend(self, other: float) -> None:
-        """Meet the log-odds of another model half-way."""
+        """Take the log-odds of another model into account, by WORDING_SHARE."""
         own = min(max(self.crisis, 1e-5), 1 - 1e-5)
-        self.crisis = 1 / (1 + math.exp(-(math.log(own / (1 - own)) + other) / 2))
+        odds = (1 - WORDING_SHARE) * math.log(own / (1 - own)) + WORDING_SHARE * other
+        self.crisis = 1 / (1 + math.exp(-odds))
 
 
 def _windows(ids: list[int]) -> list[list[int]]:

