@@ -81,6 +81,10 @@ class Hotlines:
     lines: Mapping[str, Line]
     countries: Mapping[str, Mapping[str, Mapping[str, str]]]
 
+    def to_check(self, today: date) -> list[str]:
+        """Return the verified lines whose next check is past: someone reads the operator's page again."""
+        return [line.id for line in self.lines.values() if line.is_verified and line.next_check < today]
+
     def words(self, country: str | None, language: str) -> dict[str, str]:
         """Return the country's variables in a language, in English where the language has none."""
         known = self.countries.get(country or ANYWHERE, self.countries[ANYWHERE])

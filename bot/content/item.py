@@ -16,7 +16,8 @@ from bot.errors import ContentError
 LANGUAGES = ("en", "es")
 CHANNELS = ("web", "sms")
 ABOUT = ("self", "other", "unclear")
-EFFECTS = ("request_counselor", "erase", "send_plan", "set_language")  # what the desk can perform
+OPTIONS = ("using_alone",)  # items a deployer must turn on: HANDRAIL_USING_ALONE
+EFFECTS = ("request_counselor", "erase", "send_plan", "set_language", "cancel_request")  # what the desk can perform
 RESERVED = ("@next", "@again")
 UNSOURCED_FOLDERS = ("conversation", "system", "ui", "people", "plan")  # they state no outside facts
 MAX_CHOICES = 5
@@ -60,6 +61,7 @@ class Item:
     topics: tuple[str, ...]
     fits: tuple[str, ...]
     country: str | None
+    option: str | None
     about: tuple[str, ...]
     lines: tuple[str, ...]
     sources: tuple[Source, ...]
@@ -154,6 +156,7 @@ class _Fields:
             topics=self._names("topics", TOPIC, required=True),
             fits=self._names("fits", re.compile("|".join(CHANNELS)), required=True),
             country=self._text("country", re.compile("[A-Z]{2}"), "two capitals, as US", required=False) or None,
+            option=self._text("option", re.compile("|".join(OPTIONS)), " or ".join(OPTIONS), required=False) or None,
             about=self._names("about", re.compile("|".join(ABOUT)), required=False),
             lines=self._names("lines", re.compile(r"[a-z]+/[a-z0-9-]+"), required=False),
             sources=self._sources(),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from bot.content import hotlines as lines
 from bot.content.hotlines import Hotlines, Line
 from bot.content.item import Choice, Item
+from bot.content.ledger import REMEDIES
 from bot.content.minimum import (
     minimum_card,
     minimum_contacts,
@@ -35,22 +36,42 @@ class Library:
     """What may be said. Only `resolve` and `render` raise, and only ContentError; the cards never do."""
 
     def __init__(
-        self, items: Sequence[Item], hotlines: Hotlines | None, country: str | None, problems: list[Problem]
+        self,
+        items: Sequence[Item],
+        hotlines: Hotlines | None,
+        country: str | None,
+        problems: list[Problem],
+        due: Mapping[str, date],
     ) -> None:
         self.country, self.problems = country, problems
         self._hotlines, self._items = hotlines, {(item.id, item.language): item for item in items}
+        self._due = dict(due)
         self._rendered: dict[tuple[str, str, str, int], tuple[str, str]] = {}
 
     @classmethod
-    def load(cls, folder: Path, *, now: datetime, country: str | None, roles: frozenset[str]) -> Library:
-        """Read a content folder, keeping what is signed by an accepted role, unaltered and not expired."""
+    def load(
+        cls,
+        folder: Path,
+        *,
+        now: datetime,
+        country: str | None,
+        roles: frozenset[str],
+        options: frozenset[str] = frozenset(),
+    ) -> Library:
+        """Read a content folder, keeping what is signed by an accepted role, unaltered and not expired.
+
+        Items with an `option` (see item.OPTIONS) are kept only when `options` turns it on.
+        """
         shelf = read_shelf(folder)
         problems = list(shelf.problems)
+        due: dict[str, date] = {}
 
         def may_serve(file: str, name: str, language: str, sha256: str) -> bool:
             standing = shelf.ledger.standing(name, language, sha256, now=now, roles=roles)
             if standing.state != "signed":
                 problems.append(Problem(file, f"is not served: {standing.state}", standing.remedy))
+            elif standing.entry:
+                due[file] = standing.entry.next_review
             return standing.state == "signed"
 
         hotlines = shelf.hotlines
@@ -58,13 +79,36 @@ class Library:
             hotlines = None
         items = []
         for item in shelf.items:
+            if item.option and item.option not in options:
+                continue
             if not may_serve(item.file, item.id, item.language, item.sha256):
                 continue
             if why := unusable_line(item, hotlines):
                 problems.append(problem_of(item.file, ContentError(why)))
                 continue
             items.append(item)
-        return cls(items, hotlines, country or None, problems)
+        return cls(items, hotlines, country or None, problems, due)
+
+    def retire(self, now: datetime) -> None:
+        """Stop serving what was due for review before today; a desk that runs for months calls this every hour."""
+        for file in [file for file, day in self._due.items() if now.date() > day]:
+            self.problems.append(Problem(file, "is not served: expired", REMEDIES["expired"]))
+            del self._due[file]
+        if lines.FILE not in self._due:
+            self._hotlines = None
+        self._items = {
+            key: item
+            for key, item in self._items.items()
+            if item.file in self._due and not unusable_line(item, self._hotlines)
+        }
+
+    def due_within(self, days: int, now: datetime) -> int:
+        """Return how many served texts must be reviewed again within so many days."""
+        return sum((day - now.date()).days <= days for day in self._due.values())
+
+    def checks_due(self, now: datetime) -> int:
+        """Return how many verified hotlines somebody should have checked again by now."""
+        return len(self._hotlines.to_check(now.date())) if self._hotlines else 0
 
     def items(self) -> list[Item]:
         """Return every item that may be served, in every language and country."""
@@ -74,11 +118,21 @@ class Library:
         """Return every item id and topic that resolves in some language, channel and country."""
         return {name for item in self.items() for name in (item.id, *item.topics)}
 
-    def resolve(self, reference: str, *, language: str, channel: str, seen: Sequence[str] = (), seed: str = "") -> Item:
+    def resolve(
+        self,
+        reference: str,
+        *,
+        language: str,
+        channel: str,
+        seen: Sequence[str] = (),
+        helped: Collection[str] = (),
+        seed: str = "",
+    ) -> Item:
         """Return the item for an item id or a topic; ContentMissing when there is none.
 
-        Unseen items come before seen ones, the longest unseen first; then those of this country before those of
-        any; then a fixed shuffle by `seed`. English stands in where the language has nothing.
+        Unseen items come before seen ones; of the seen ones those that `helped`, then the longest unseen. Among equals
+        those of this country before those of any, those a deployer turned on, and a fixed shuffle by `seed`. English
+        stands in where the language has nothing.
         """
         found = self._find(lambda item: reference in (item.id, *item.topics), language, channel)
         if not found:
@@ -88,8 +142,11 @@ class Library:
             found,
             key=lambda item: (
                 item.id != reference,
+                item.id in last_seen,
+                item.id not in helped,
                 last_seen.get(item.id, 0),
                 item.country is None,
+                item.option is None,
                 hashlib.sha256(f"{seed}\n{item.id}".encode(errors="replace")).digest(),
             ),
         )
@@ -99,8 +156,11 @@ class Library:
     ) -> Rendering:
         """Return one step of an item; ContentError for a step, channel or plan word that is not there.
 
-        Of `variables` only the plan's are used: the rest comes from the country.
+        Of `variables` only the plan's are used: the rest comes from the country. An item this library does not serve
+        (unsigned, expired since, or made elsewhere) is refused here too (promise P3).
         """
+        if self._items.get((item.id, item.language)) is not item:
+            raise ContentError(f"{item.file[:80]}: is not served: run `handrail content check`")
         texts = item.web if channel == "web" else item.sms
         if not 0 <= step < len(texts):
             raise ContentError(f"{item.file}: no step {step} on {channel}: it has {len(texts)}")
@@ -159,9 +219,9 @@ class Library:
         """Return the reply for when nothing else can be said; never raises."""
         return minimum_fallback(country=self.country, language=language, channel=channel)
 
-    def labels(self, language: str) -> dict[str, str]:
-        """Return the widget's words, from ui/widget; empty when it is not served."""
-        item = self._items.get(("ui/widget", language)) or self._items.get(("ui/widget", DEFAULT_LANGUAGE))
+    def labels(self, language: str, of: str = "ui/widget") -> dict[str, str]:
+        """Return the words of the widget, or of another ui item; empty when it is not served."""
+        item = self._items.get((of, language)) or self._items.get((of, DEFAULT_LANGUAGE))
         return dict(item.labels) if item else {}
 
     def lines(self, language: str = DEFAULT_LANGUAGE) -> list[dict[str, str | None]]:
@@ -173,7 +233,7 @@ class Library:
         return [line.contact(language) for line in known] or minimum_contacts(self.country)
 
     def bar(self, language: str) -> list[dict[str, str]]:
-        """Return the widget's hotline bar as label and href: the emergency number and the first crisis line."""
+        """Return the widget's hotline bar as label and href: the emergency number, every way to the crisis line."""
         known = self._country_lines()
         shown = [line for line in known if line.is_emergency][:1]
         shown += [line for line in known if line.is_crisis_counselling and not line.is_emergency][:1]
@@ -184,9 +244,16 @@ class Library:
                 if number := contact[way]:
                     label = f"{words.get(word, '')} {number}".strip()
                     bar.append({"label": label, "href": scheme + number.replace(" ", "")})
-            if not contact["call"] and not contact["text_to"]:
-                bar.append({"label": contact["name"] or "", "href": contact["chat_url"] or ""})
+            if url := contact["chat_url"]:
+                number = contact["call"] or contact["text_to"]
+                label = f"{words.get('hotline_chat', '')} {number}".strip() if number else contact["name"] or ""
+                bar.append({"label": label, "href": url})
         return bar
+
+    def has_verified_lines(self) -> bool:
+        """Whether this country has an emergency number and a crisis line that somebody verified."""
+        known = self._country_lines()
+        return any(line.is_emergency for line in known) and any(line.is_crisis_counselling for line in known)
 
     def _country_lines(self) -> list[Line]:
         known = self._hotlines.lines.values() if self._hotlines else ()

@@ -20,7 +20,9 @@ from bot.content.item import Choice
 from bot.errors import ContentError
 
 COUNTRY_VARIABLES = ("emergency", "crisis_line")
-PLAN_VARIABLES = ("plan.triggers", "plan.helps", "plan.person")
+PLAN_VARIABLES = tuple(
+    f"plan.{word}" for word in ("triggers", "signs", "helps", "people", "places", "lapse", "naloxone")
+)
 VARIABLE = re.compile(r"\{\{ ?([a-z_.]+) ?\}\}")
 MAX_VALUE_CHARACTERS = 200
 NOTHING = "-"  # what stands where the person gave no answer

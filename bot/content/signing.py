@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import difflib
 import os
 import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -34,6 +36,19 @@ def read_key(path: Path) -> Ed25519PrivateKey:
         raise ContentError(f"{path.name}: cannot be read: name the reviewer's key file") from None
     except ValueError:
         raise ContentError(f"{path.name}: not a signing key: it holds base64 of 32 bytes") from None
+
+
+def make_key(path: Path) -> str:
+    """Write a new private key to `path` (0600), which must not be there yet, and return the public key in base64."""
+    key = Ed25519PrivateKey.generate()
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise ContentError(f"{path.name}: no key can be made there ({error.strerror}): name a new file") from None
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write("# A reviewer's private key for signing content. It stays with the reviewer.\n")
+        file.write(base64.b64encode(key.private_bytes_raw()).decode() + "\n")
+    return base64.b64encode(key.public_key().public_bytes_raw()).decode()
 
 
 def sign(
@@ -112,8 +127,11 @@ def _with_field(text: str, field: str, value: str) -> str:
     return "---\n" + (changed if found else f"{front}\n{line}") + closing + body
 
 
-def review_sheet(folder: Path, file: str) -> str:
-    """Return what a reviewer reads before signing: the exact text, sources, grades, SMS segments, problems."""
+def review_sheet(folder: Path, file: str, find_signed: Callable[[Path, str], bytes | None]) -> str:
+    """Return what a reviewer reads before signing: the exact text, sources, grades, SMS segments, problems.
+
+    `find_signed` takes a file and the sha256 last signed and returns those bytes, for a diff; None when it has none.
+    """
     data = _read(folder / file, file)
     shelf = read_shelf(folder)
     if file == lines.FILE:
@@ -124,6 +142,12 @@ def review_sheet(folder: Path, file: str) -> str:
     last = f"version {before[-1].version} by {before[-1].reviewer}, {before[-1].signed_at}" if before else "never"
     sheet = [f"{item.id} ({item.language}), version {item.version}; last signed: {last}", ""]
     sheet += _texts(item)
+    if before and before[-1].sha256 != item.sha256:
+        sheet += [
+            "",
+            "Changed since it was last signed:",
+            _indent(_changes(find_signed(folder / file, before[-1].sha256), data)),
+        ]
     sheet += ["", "SMS as sent:"]
     for place, text, size in messages(item, shelf.hotlines):
         sheet += [f"  {place}: {size.encoding}, {size.units} units, {size.count} segments", _indent(text)]
@@ -131,6 +155,14 @@ def review_sheet(folder: Path, file: str) -> str:
     sheet += ["Sources:", *(f"  {s.title}, {s.publisher}, {s.url} ({s.accessed})" for s in item.sources)]
     problems = [f"  {problem.what}: {problem.fix}" for problem in check_item(item, shelf.hotlines)]
     return "\n".join([*sheet, "Problems:" if problems else "Problems: none", *problems]) + "\n"
+
+
+def _changes(old: bytes | None, new: bytes) -> str:
+    """Return a diff from the text last signed."""
+    if old is None:
+        return "the signed text was not found: read the whole"
+    lines = difflib.unified_diff(old.decode().splitlines(), new.decode().splitlines(), lineterm="", n=1)
+    return "\n".join(list(lines)[2:])
 
 
 def _texts(item: Item) -> list[str]:

@@ -65,8 +65,7 @@ def status(folder: Path, *, now: datetime, roles: frozenset[str] | None = None) 
 def lines_to_check(folder: Path, *, now: datetime) -> list[str]:
     """Return the verified hotlines whose next check is past: someone reads the operator's page again."""
     hotlines = read_shelf(folder).hotlines
-    known = hotlines.lines.values() if hotlines else ()
-    return [line.id for line in known if line.is_verified and line.next_check < now.date()]
+    return hotlines.to_check(now.date()) if hotlines else []
 
 
 def table(rows: Sequence[Row]) -> str:
