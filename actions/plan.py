@@ -5,7 +5,15 @@ import re
 from rasa_sdk import Action
 from rasa_sdk.events import ActionExecutionRejected, SlotSet
 
-SLOTS = ("plan_triggers", "plan_helps", "plan_person")
+SLOTS = (
+    "plan_triggers",
+    "plan_signs",
+    "plan_helps",
+    "plan_people",
+    "plan_places",
+    "plan_lapse",
+    "plan_naloxone",
+)
 SKIPS = ("deny", "next_step")
 SMALL_TALK = ("nlu_fallback", "out_of_scope", "greet", "goodbye", "thanks", "make_plan")
 SHORT_WORDS = 3  # "skip", "no one", "yes please": said of the question, not in answer to it
@@ -42,7 +50,7 @@ class ValidatePlan(Action):
         is_short = len(text.split()) <= SHORT_WORDS
         if intent in SKIPS and is_short:
             return [SlotSet(slot, "")]
-        if intent == "affirm" and is_short:
+        if intent == "affirm" and is_short and slot != "plan_naloxone":
             return [SlotSet(slot, None)]  # "ok": the form asks again
         if answers(text, intent):
             return [SlotSet(slot, text)]
