@@ -23,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.processes import in_sessions, memory_mb
 from benchmarks.results import write_result
 from benchmarks.stock import Stock, wait_for_answer
 from benchmarks.wire import Wire
@@ -198,22 +199,6 @@ async def overload(server: Any, per_second: float, seconds: float) -> tuple[list
     return sorted(crises), sorted(others), reasons.total(), count
 
 
-def memory_mb(sessions: list[int]) -> float:
-    """Return the proportional memory of all processes of these sessions, in MB (Linux: Pss of smaps_rollup)."""
-    total = 0
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdecimal():
-            continue
-        try:
-            session = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[3])
-            if session in sessions:
-                lines = (folder / "smaps_rollup").read_text().splitlines()
-                total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-        except (OSError, ValueError):
-            continue
-    return total / 1024
-
-
 def quantile(times: list[float], part: float) -> float:
     return times[min(len(times) - 1, int(len(times) * part))] if times else float("nan")
 
@@ -227,7 +212,7 @@ async def measure(server: Any, wait: Callable[[], None], started_at: float, seco
     twenty, rate = await closed_loop(server, 20, seconds)
     found |= {"p50 1": quantile(one, 0.5), "p99 1": quantile(one, 0.99)}
     found |= {"p50 20": quantile(twenty, 0.5), "p99 20": quantile(twenty, 0.99), "rate": rate}
-    found["memory"] = memory_mb(server.sessions())
+    found["memory"] = memory_mb(in_sessions(server.sessions()))
     found |= {f"turn {turn}": value for turn, value in (await long_conversation(server)).items()}
     crises, others, failed, offered = await overload(server, rate * OVERLOAD, seconds)
     found |= {"crisis p99": quantile(crises, 0.99), "other p99": quantile(others, 0.99)}

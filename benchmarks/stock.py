@@ -78,7 +78,9 @@ class Stock:
         self.folder, self.form, self._epochs = folder / form, form, epochs
         self.port, self._actions_port = free_port(), free_port()
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._environment = rasa_environment(Settings())
+        # Form "b" has our own component in its pipeline, form "a" its action in its folder.
+        path = f"{self.folder}{os.pathsep}{ROOT}"
+        self._environment = rasa_environment(Settings()) | {"PYTHONPATH": path}
         self.started_at = 0.0
 
     def prepare(self) -> None:
@@ -149,9 +151,10 @@ class Stock:
         self._spawn(command, log)
 
     def _spawn(self, command: list[str], log: Any) -> None:
-        environment = self._environment | {"PYTHONPATH": str(self.folder)}
         self._processes.append(
-            subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log, start_new_session=True)
+            subprocess.Popen(
+                command, cwd=self.folder, env=self._environment, stdout=log, stderr=log, start_new_session=True
+            )
         )
 
     def sessions(self) -> list[int]:

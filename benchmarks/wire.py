@@ -18,9 +18,13 @@ class Wire:
 
     async def post(self, path: str, body: dict[str, Any], headers: str = "") -> tuple[int, Any]:
         """Return status and decoded body; raises OSError or EOFError when the server is gone."""
-        raw = json.dumps(body).encode()
+        status, answer = await self.post_raw(path, json.dumps(body).encode(), "application/json", headers)
+        return status, json.loads(answer) if answer else None
+
+    async def post_raw(self, path: str, raw: bytes, content_type: str, headers: str = "") -> tuple[int, bytes]:
+        """`post` for any bytes; returns those of the answer."""
         await self._send(
-            f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n{headers}"
+            f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: {content_type}\r\n{headers}"
             f"content-length: {len(raw)}\r\n\r\n".encode()
             + raw
         )
@@ -30,7 +34,7 @@ class Wire:
             answer = b"".join([chunk async for chunk in self._chunks()])
         else:
             answer = await self._reader.readexactly(length)
-        return status, json.loads(answer) if answer else None
+        return status, answer
 
     async def events(self, path: str, headers: str = "") -> AsyncIterator[dict[str, Any]]:
         """Yield the data of each event of a stream until it ends."""
