@@ -67,20 +67,26 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(request.getfixturevalue("postgres_url"))
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def shared_desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeskThread]:
-    """One desk a module and kind of database, for tests that only talk to it; its Rasa is `desk.rasa`."""
-    home = tmp_path_factory.mktemp("desk")
+@contextmanager
+def desk_on(request: pytest.FixtureRequest, home: Path, **settings: object) -> Iterator[DeskThread]:
+    """A desk beside a hand-written Rasa (`desk.rasa`), on the kind of database the fixture was asked for."""
     with ExitStack() as stack:
         url = f"sqlite:///{home / 'handrail.db'}"
         if request.param == "postgresql":
             url = stack.enter_context(fresh_postgres(request.getfixturevalue("postgres_server")))
         rasa = FakeRasa(free_port())
         stack.callback(rasa.stop)
-        desk = DeskThread(MovedClock(), home=home, rasa_url=rasa.url, database_url=url, conversations_per_minute=10_000)
+        desk = DeskThread(MovedClock(), home=home, rasa_url=rasa.url, database_url=url, **settings)
         stack.callback(desk.stop)
         desk.rasa = rasa
         desk.wait_for_record()
+        yield desk
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def shared_desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeskThread]:
+    """One desk a module and kind of database, for tests that only talk to it."""
+    with desk_on(request, tmp_path_factory.mktemp("desk"), conversations_per_minute=10_000) as desk:
         yield desk
 
 

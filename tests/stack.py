@@ -103,8 +103,8 @@ class DeskThread:
     def wait_for_record(self) -> None:
         wait_until(lambda: self.ready()["store"] == "ok", "the record did not come up")
 
-    def stop(self) -> None:
-        self._server.stop()
+    def stop(self, *, crash: bool = False) -> None:
+        self._server.stop(crash=crash)
 
 
 class Stack:

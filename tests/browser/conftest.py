@@ -26,6 +26,7 @@ ARGUMENTS = [
 API = "**/api/**"
 EVENTS = "**/api/events"
 MESSAGES = "**/api/messages"
+RECORD = "**/api/me"
 NEUTRAL_PAGE = "https://www.wikipedia.org/"
 
 expect.set_options(timeout=15_000)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import httpx
 from playwright.sync_api import BrowserContext, expect
 
-from tests.browser.conftest import EVENTS, Widget, cut, stream
+from tests.browser.conftest import EVENTS, RECORD, Widget, cut, stream
 
 CRAVING = "I have a strong craving right now"
 CRISIS = "I want to end my life tonight"
@@ -147,6 +147,7 @@ def test_markup_from_the_desk_passes_an_allow_list(visit: Visit, context: Browse
 def test_a_guided_step_has_a_timer_nobody_has_to_use(visit: Visit, context: BrowserContext) -> None:
     step = {"text": "Breathe slowly.", "timer_seconds": 60, "choices": [{"id": "100:0", "label": "Next"}]}
     stream(context, step)
+    cut(context, RECORD)
     widget = visit()
     widget.page.clock.install()
     widget.open().say(CRAVING)

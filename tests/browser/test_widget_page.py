@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import gzip
 import re
 from collections.abc import Callable
 
 import httpx
 import pytest
 import yaml
-from playwright.sync_api import Browser, BrowserContext, expect
+from playwright.sync_api import Browser, expect
 
 from bot.settings import ROOT
-from tests.browser.conftest import Widget, cut
+from tests.browser.conftest import Widget
 
 MAX_GZIP_BYTES = 20 * 1024
 WIDGET = ROOT / "bot" / "channels" / "widget"
-HOST = "http://host.test"
 Visit = Callable[..., Widget]
 
 
@@ -32,9 +30,12 @@ def test_every_word_the_widget_shows_is_in_the_reviewed_labels(name: str) -> Non
     assert {key for keys in used for key in keys if key} <= wanted
 
 
-def test_it_weighs_little(desk_url: str) -> None:
-    script = httpx.get(f"{desk_url}/widget.js", trust_env=False).content
-    assert len(gzip.compress(script, 9)) <= MAX_GZIP_BYTES
+def test_it_weighs_little_and_is_not_sent_twice(desk_url: str) -> None:
+    answer = httpx.get(f"{desk_url}/widget.js", headers={"accept-encoding": "gzip"}, trust_env=False)
+    assert answer.headers["content-encoding"] == "gzip"
+    assert int(answer.headers["content-length"]) <= MAX_GZIP_BYTES
+    kept = {"if-none-match": answer.headers["etag"]}
+    assert httpx.get(f"{desk_url}/widget.js", headers=kept, trust_env=False).status_code == 304
 
 
 def test_keyboard_alone_opens_writes_and_returns(visit: Visit) -> None:
@@ -76,29 +77,6 @@ def test_zoomed_to_400_percent_nothing_scrolls_sideways(browser: Browser, desk_u
     context.close()
 
 
-def test_a_hostile_page_under_a_strict_policy_still_shows_the_hotlines(context: BrowserContext, desk_url: str) -> None:
-    html = f"""<!doctype html><html lang="en"><style nonce="host">
-      * {{ display: none !important; font-size: 3px !important; color: red !important }} div {{ zoom: 9 }}
-      html, body, script {{ display: block !important }}
-    </style><body><script src="{desk_url}/widget.js" data-position="left"></script></body></html>"""
-    policy = f"default-src 'none'; style-src 'nonce-host'; script-src {desk_url}; connect-src {desk_url}"
-    headers = {"content-security-policy": policy}
-    script = httpx.get(f"{desk_url}/widget.js", trust_env=False).text
-    context.route(f"{HOST}/**", lambda route: route.fulfill(content_type="text/html", body=html, headers=headers))
-    context.route(f"{desk_url}/widget.js", lambda route: route.fulfill(content_type="text/javascript", body=script))
-    cut(context)
-    widget = Widget(context.new_page(), HOST).visit()
-    expect(widget.bar.first).to_be_visible()
-    box = widget.button("launcher").bounding_box()
-    assert box
-    assert box["x"] < 40, "it sits on the left"
-    assert box["height"] > 40
-    widget.open()
-    expect(widget.card).to_be_visible()
-    expect(widget.bar.first).to_be_in_viewport()
-    assert widget.errors == []
-
-
 def test_the_hotline_page_needs_no_script(browser: Browser, desk_url: str) -> None:
     context = browser.new_context(java_script_enabled=False, viewport={"width": 320, "height": 640})
     page = context.new_page()
@@ -111,11 +89,12 @@ def test_the_hotline_page_needs_no_script(browser: Browser, desk_url: str) -> No
     context.close()
 
 
-def test_the_demo_page_without_script_points_to_the_hotlines(browser: Browser, desk_url: str) -> None:
+def test_the_demo_page_without_script_shows_the_hotlines(browser: Browser, desk_url: str) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(desk_url)
-    expect(page.locator("noscript a, .notice a").first).to_have_attribute("href", re.compile("^/help"))
+    ways = {link.get_attribute("href") for link in page.locator(".notice a").all()}
+    assert {"tel:911", "tel:988", "sms:988", "https://988lifeline.org", "/help?language=en"} <= ways
     context.close()
 
 

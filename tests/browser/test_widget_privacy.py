@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+import pytest
 from playwright.sync_api import BrowserContext, expect
 
 from tests.browser.conftest import NEUTRAL_PAGE, Widget
@@ -21,7 +22,7 @@ def test_nothing_is_stored_or_asked_before_opening(context: BrowserContext, visi
     widget.page.keyboard.press("Escape")
     assert widget.stored() == {}
     assert context.cookies() == []
-    assert set(asked) == {"/", "/pages.css", "/widget.js"}
+    assert set(asked) == {"/", "/pages.css", "/widget.js", "/phone.js"}
     widget.open()
     expect(widget.bot).to_have_count(1)
     assert list(widget.stored()) == ["handrail"]
@@ -55,6 +56,44 @@ def test_leaving_wipes_this_tab_and_back_does_not_return(visit: Visit, desk_url:
     widget.visit()
     expect(widget.button("launcher")).to_be_visible()
     assert widget.stored() == {}
+
+
+def test_leaving_one_tab_empties_the_others(visit: Visit, context: BrowserContext, desk_url: str) -> None:
+    widget = visit().open()
+    widget.say("I have a strong craving right now")
+    expect(widget.bot).to_have_count(2)
+    with context.expect_page() as opened:
+        widget.page.evaluate("window.open(location.href)")
+    other = Widget(opened.value, desk_url)
+    expect(other.bot).to_have_count(2)
+    widget.button("leave").click()
+    expect(widget.page).to_have_url(NEUTRAL_PAGE)
+    expect(other.button("launcher")).to_be_visible()
+    expect(other.page.locator(".message")).to_have_count(0)
+    assert other.stored() == {}
+    other.open()
+    expect(other.bot).to_have_count(1)
+
+
+@pytest.mark.parametrize("meanwhile", ["nothing", "another page was left"])
+def test_a_page_out_of_the_browsers_cache_shows_only_what_is_still_so(visit: Visit, meanwhile: str) -> None:
+    widget = visit().open()  # Playwright cannot drive a browser that keeps pages, so its two events are sent here
+    widget.say("I have a strong craving right now")
+    expect(widget.bot).to_have_count(2)
+    widget.page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', {persisted: true}))")
+    expect(widget.page.locator(".message")).to_have_count(0)
+    if meanwhile != "nothing":
+        widget.page.evaluate("sessionStorage.clear()")
+    widget.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+    if meanwhile == "nothing":
+        expect(widget.bot).to_have_count(2)
+        expect(widget.own).to_have_count(1)
+        widget.say("thank you")
+        expect(widget.bot).to_have_count(3)
+    else:
+        expect(widget.button("launcher")).to_be_visible()
+        expect(widget.page.locator(".message")).to_have_count(0)
+        assert widget.stored() == {}
 
 
 def test_escape_hides_and_escape_twice_leaves(visit: Visit) -> None:

@@ -1,12 +1,17 @@
 """The turn through a running desk: record, Rasa's references rendered, cards, choices, effects, erasing."""
 
+import shutil
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
 
 from bot.content import Library
+from bot.errors import StoreAway
 from tests.fakes import FakeRasa, MovedClock, run_async, wait_until
 from tests.stack import DeskThread, Person
 
@@ -127,6 +132,17 @@ def test_yes_after_are_you_safe_closes_nothing(desk: DeskThread, fake_rasa: Fake
     assert replies[-1]["item"].startswith("card/suicide")
 
 
+@pytest.mark.parametrize("safe", ["I'm safe.", "yes i am safe now", "estoy a salvo"])
+def test_i_am_safe_after_are_you_safe_is_not_asked_again(desk: DeskThread, fake_rasa: FakeRasa, safe: str) -> None:
+    fake_rasa.answer = {"intent": "misunderstood", "references": ["misunderstood"], "confidence": 0.9}
+    person = desk.person()
+    person.say(CRISIS)
+    replies = person.say(safe)
+    assert replies[0]["item"] == "system/safe-now"
+    assert replies[-1]["item"].startswith("card/suicide")
+    assert desk.person().say(safe)[0]["item"] == "conversation/misunderstood", "nobody had asked"
+
+
 def test_you_misunderstood_gets_an_apology_and_a_safety_check(desk: DeskThread) -> None:
     person = desk.person()
     card = person.say(CRISIS)
@@ -208,6 +224,15 @@ def test_nothing_repeats_while_others_remain(desk: DeskThread) -> None:
     assert len(set(shown)) == 4
 
 
+def test_what_helped_is_remembered_for_this_conversation(desk: DeskThread, fake_rasa: FakeRasa) -> None:
+    person = desk.person()
+    fake_rasa.answer = {"references": ["craving"], "intent": "feel_craving"}
+    shown = person.say("i want to use")[-1]["item"]
+    fake_rasa.answer = {"references": ["helped"], "intent": "affirm"}
+    person.say("yes that helped")
+    assert (f"{shown}#helped",) in rows(desk, person, "sightings", "item")
+
+
 def test_asking_for_a_counselor_flags_once(desk: DeskThread, fake_rasa: FakeRasa) -> None:
     fake_rasa.answer = {"references": ["counselor_requested"], "effects": [{"name": "request_counselor"}]}
     person = desk.person()
@@ -218,11 +243,93 @@ def test_asking_for_a_counselor_flags_once(desk: DeskThread, fake_rasa: FakeRasa
 
 def test_asking_for_a_counselor_works_when_the_action_failed(desk: DeskThread, fake_rasa: FakeRasa) -> None:
     fake_rasa.answer = {"references": [], "intent": "request_counselor"}
-    assert desk.person().say("a human please")[0]["item"] == "people/counselor-requested"
+    assert desk.person().say("a human please")[0]["item"] == "people/not-staffed"
+
+
+def test_a_request_can_be_taken_back(desk: DeskThread, fake_rasa: FakeRasa) -> None:
+    fake_rasa.answer = {"references": ["counselor_waiting"], "effects": [{"name": "request_counselor"}]}
+    person = desk.person()
+    offered = person.say("a human please")
+    assert rows(desk, person, "flags", "state") == [("open",)]
+    replies = person.say(choice=choice_of(offered, "Cancel my request"))
+    assert replies[0]["item"] == "people/request-cancelled"
+    assert rows(desk, person, "flags", "state") == [("closed",)]
+    person.say("no wait, a human please")
+    assert sorted(rows(desk, person, "flags", "state")) == [("closed",), ("open",)]
+
+
+def test_while_a_turn_cannot_be_stored_its_person_is_told_once(
+    desk: DeskThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = desk.person()
+    told: list[str] = []
+
+    async def fail(*_: object) -> None:
+        raise StoreAway("no room")
+
+    monkeypatch.setattr(desk.parts.record, "commit", fail)
+    monkeypatch.setattr(
+        desk.parts.desk.signals, "tell", lambda _conversation, _kind, data: told.append(data["message"].body["key"])
+    )
+    person.post("hello")
+    wait_until(lambda: told, "nobody was told")
+    monkeypatch.setattr(desk.parts.desk._clock, "moved", timedelta(seconds=30))  # for recovery it is time
+    wait_until(lambda: len(told) > 1, "it was not tried again")
+    assert len(set(told)) == 1, "a widget shows what has one key once"
+
+
+def test_outside_staffed_hours_nobody_is_promised(
+    start_desk: Callable[..., DeskThread], fake_rasa: FakeRasa, clock: MovedClock
+) -> None:
+    day = clock.now().strftime("%a").lower()
+    desk = start_desk(staffed_hours=f"{day} 00:00-00:01", timezone="Pacific/Kiritimati")
+    desk.wait_for_record()
+    clock.moved = timedelta(hours=12)
+    fake_rasa.answer = {"references": ["counselor_requested"], "effects": [{"name": "request_counselor"}]}
+    person = desk.person()
+    assert person.say("a human please")[-1]["item"] == "people/not-staffed"
+    assert rows(desk, person, "flags", "kind") == [("request",)]
+
+
+def test_after_three_ways_that_did_not_help_a_human_is_offered(desk: DeskThread, fake_rasa: FakeRasa) -> None:
+    person = desk.person()
+    items = [[reply["item"] for reply in person.say(f"craving again, {number}")] for number in range(4)]
+    assert ["conversation/offer-human" in shown for shown in items] == [False, False, True, False]
+    helped = desk.person()
+    helped.say("a craving")
+    fake_rasa.answer = {"references": ["helped"]}
+    helped.say("that helped")
+    fake_rasa.answer = {}
+    items = [[reply["item"] for reply in helped.say(f"and again, {number}")] for number in range(3)]
+    assert not any("conversation/offer-human" in shown for shown in items)
+
+
+@pytest.mark.parametrize(("yes", "language"), [("Yes please", "en"), ("sí", "es")])
+def test_yes_to_the_offer_of_a_human_asks_for_one(
+    desk: DeskThread, fake_rasa: FakeRasa, yes: str, language: str
+) -> None:
+    person = desk.person(language)
+    for number in range(3):
+        person.say(f"craving again, {number}")
+    fake_rasa.answer = {"references": ["helped"]}
+    assert person.say(yes)[0]["item"] == "people/not-staffed"
+    assert rows(desk, person, "flags", "kind") == [("request",)]
+    assert person.say(yes)[0]["item"] == "conversation/helped", "it was asked once"
+
+
+@pytest.mark.parametrize("text", ["9", "12.", "#2"])
+def test_a_bare_number_that_chooses_nothing_is_not_understood(desk: DeskThread, fake_rasa: FakeRasa, text: str) -> None:
+    fake_rasa.answer = {"references": ["young_people"]}
+    person = desk.person()
+    assert person.say(text)[0]["item"] == "system/fallback"
+    fake_rasa.answer = {"references": ["plan_ask_helps"]}
+    person.say("a plan")
+    fake_rasa.answer = {"references": ["plan_done"], "effects": [{"name": "send_plan", "helps": text}]}
+    assert person.say(text)[0]["item"] == "plan/done"
 
 
 def test_the_plan_holds_the_persons_own_words_literally(desk: DeskThread, fake_rasa: FakeRasa) -> None:
-    words = {"triggers": "<b>payday</b> {{emergency}}", "helps": "my *dog*", "person": "my sister"}
+    words = {"triggers": "<b>payday</b> {{emergency}}", "helps": "my *dog*", "people": "my sister"}
     fake_rasa.answer = {"references": ["plan_done"], "effects": [{"name": "send_plan", **words}]}
     reply = desk.person().say("done")[0]
     assert all(word in reply["text"] for word in words.values())
@@ -326,6 +433,23 @@ def test_a_window_survives_a_restart_of_the_desk(desk: DeskThread) -> None:
     person.say("i just want to")
     person.say("end")
     desk.parts.desk._recent.clear()
+    assert person.post("my life").json()["flagged"]
+
+
+def test_a_window_holds_what_another_desk_took_in(
+    desk: DeskThread, start_desk: Callable[..., DeskThread], tmp_path: Path
+) -> None:
+    """Texts by SMS come to any desk: what one of them remembers may be older than the record."""
+    shutil.copytree(desk.settings.home / "keys", tmp_path / "other" / "keys")
+    other = start_desk(home=tmp_path / "other", rasa_url=desk.settings.rasa_url, database_url=desk.settings.database)
+    other.wait_for_record()
+    person = desk.person()
+    person.say("hello")
+    person.say("thanks")
+    person.client.base_url = other.url
+    person.say("i just want to")
+    person.say("end")
+    person.client.base_url = desk.url
     assert person.post("my life").json()["flagged"]
 
 

@@ -1,11 +1,13 @@
 """The web API's edges: refusals that still answer, hostile input, headers, streams."""
 
 import json
+import socket
 import sqlite3
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -89,6 +91,19 @@ def test_a_crisis_in_a_message_of_any_shape_gets_the_card_and_is_recorded(desk: 
     assert answer.status_code in {202, *REPLIES_OWED}
     assert answer.json()["replies"][0]["card"]
     assert [m for m in person.record() if m["author"] == "person" and m["flagged"]]
+
+
+def test_a_body_that_never_ends_is_assessed_as_far_as_it_came(
+    desk: DeskThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.channels.reading.READ_SECONDS", 0.3)
+    host, port = desk.url.removeprefix("http://").split(":")
+    with closing(socket.create_connection((host, int(port)), timeout=10)) as slow:
+        head = f"POST /api/messages HTTP/1.1\r\nHost: {host}\r\nContent-Length: 5000\r\n\r\n"
+        slow.sendall(head.encode() + b'{"id": "1", "text": "' + CRISIS.encode())
+        answer = slow.recv(65536).decode()
+    assert answer.startswith("HTTP/1.1 401")
+    assert "988" in answer
 
 
 def test_the_rate_limit_spares_a_crisis(desk: DeskThread) -> None:
@@ -225,6 +240,39 @@ def test_the_stream_needs_a_token(desk: DeskThread) -> None:
     answer = httpx.get(f"{desk.url}/api/events", trust_env=False)
     assert answer.status_code == 401
     assert answer.json()["replies"]
+
+
+def test_only_the_listed_websites_may_read_the_answers(start_desk: Callable[..., DeskThread]) -> None:
+    desk = start_desk(allowed_origins="https://www.example.org")
+    for origin, allowed in (("https://www.example.org", True), ("https://www.example.org.evil.example", False)):
+        asked = {
+            "origin": origin,
+            "access-control-request-method": "POST",
+            "access-control-request-headers": "authorization",
+        }
+        preflight = httpx.options(f"{desk.url}/api/messages", headers=asked, trust_env=False)
+        started = httpx.post(f"{desk.url}/api/conversations", headers={"origin": origin}, trust_env=False)
+        for answer in (preflight, started):
+            assert (answer.headers.get("access-control-allow-origin") == origin) is allowed
+        assert "access-control-allow-credentials" not in preflight.headers
+
+
+def test_without_listed_websites_no_other_origin_may_read(desk: DeskThread) -> None:
+    answer = httpx.post(f"{desk.url}/api/conversations", headers={"origin": "https://www.example.org"}, trust_env=False)
+    assert "access-control-allow-origin" not in answer.headers
+
+
+def test_open_flags_and_parts_show_in_the_metrics(desk: DeskThread) -> None:
+    desk.person().say("i don't want to be alive anymore")
+    waiting = run_async(desk.parts.record.waiting_flags(desk.parts.desk.now() + timedelta(seconds=60)))
+    count, seconds = waiting["crisis"]
+    assert count >= 1
+    assert seconds >= 60
+    desk.parts.desk.metrics.show_flags(waiting)
+    shown = httpx.get(f"{desk.url}/metrics", trust_env=False).text
+    assert f'handrail_flags_open{{kind="crisis"}} {float(count)}' in shown
+    assert 'handrail_flags_open{kind="request"} 0.0' in shown
+    assert 'handrail_part_up{part="guard_rules"} 1.0' in shown
 
 
 def test_readiness_says_per_part_what_is_up(desk: DeskThread) -> None:

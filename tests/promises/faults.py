@@ -110,10 +110,14 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
 
 
 class Proxy:
-    """A TCP proxy before a server; `mode` is "pass", "closed" (stopped) or "black hole" (accepts, never answers)."""
+    """A TCP proxy before a server; `mode` is "pass", "closed" (stopped) or "black hole" (accepts, never answers).
 
-    def __init__(self, host: str, port: int) -> None:
-        self._target = (host, port)
+    It ends every connection at the age of `cut_after_seconds`, as a load balancer does. `target` may change.
+    """
+
+    def __init__(self, host: str, port: int, cut_after_seconds: float | None = None) -> None:
+        self.target = (host, port)
+        self._cut_after_seconds = cut_after_seconds
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.mode = "pass"
@@ -123,9 +127,7 @@ class Proxy:
     def set(self, mode: str) -> None:
         self.mode = mode
         if mode == "closed":
-            for connection in self._open:
-                with suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
+            self._end(self._open)
             self._open.clear()
 
     def _serve(self) -> None:
@@ -135,8 +137,14 @@ class Proxy:
                 if self.mode == "closed":
                     client.close()
                     continue
-                server = socket.create_connection(self._target)
+                try:
+                    server = socket.create_connection(self.target)
+                except ConnectionRefusedError:
+                    client.close()
+                    continue
                 self._open += [client, server]
+                if self._cut_after_seconds:
+                    threading.Timer(self._cut_after_seconds, self._end, ([client, server],)).start()
                 for one, other in ((client, server), (server, client)):
                     threading.Thread(target=self._pump, args=(one, other), daemon=True).start()
 
@@ -146,7 +154,11 @@ class Proxy:
                 if self.mode == "black hole":
                     wait_until(lambda: self.mode != "black hole", "the proxy was left a black hole", 300)
                 other.sendall(data)
-        for each in (one, other):
+        self._end([one, other])
+
+    @staticmethod
+    def _end(connections: list[socket.socket]) -> None:
+        for each in connections:
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
 

@@ -13,7 +13,9 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from tests.fakes import MovedClock, wait_until
+from bot.store.engine import Database
+from bot.store.record import Record
+from tests.fakes import MovedClock, run_async, wait_until
 from tests.stack import DeskThread, Person, Stack
 
 PROGRAMS = ("desk", "rasa", "actions")
@@ -105,7 +107,7 @@ def test_a_message_acknowledged_before_a_crash_is_answered_after_it(
     first.wait_for_record()
     person = first.person()
     sequence = person.post("are you there").json()["sequence"]
-    first.stop()
+    first.stop(crash=True)
     fake_rasa.gate.set()
     second = start_desk(database_url=database_url)
     person.client.base_url = second.url
@@ -120,7 +122,7 @@ def test_a_reply_that_is_late_becomes_the_late_notice(
     first.wait_for_record()
     person = first.person()
     sequence = person.post("are you there").json()["sequence"]
-    first.stop()
+    first.stop(crash=True)
     fake_rasa.gate.set()
     asked = len(fake_rasa.turns)
     clock.moved = timedelta(minutes=16)
@@ -128,6 +130,33 @@ def test_a_reply_that_is_late_becomes_the_late_notice(
     person.client.base_url = second.url
     assert person.replies_to(sequence)[0]["item"] == "system/late"
     assert len(fake_rasa.turns) == asked
+
+
+def test_a_desk_that_is_told_to_stop_lets_its_turns_end(
+    start_desk: Callable[..., DeskThread], fake_rasa, database_url: str
+) -> None:
+    desk = start_desk(database_url=database_url)
+    desk.wait_for_record()
+    person = desk.person()
+    fake_rasa.gate.clear()
+    fake_rasa.asked.clear()
+    sequence = person.post("are you there").json()["sequence"]
+    wait_until(fake_rasa.asked.is_set, "the turn did not begin")
+    stopping = threading.Thread(target=desk.stop)
+    stopping.start()
+    wait_until(lambda: not answers(desk.url), "the desk went on listening")
+    fake_rasa.gate.set()
+    stopping.join()
+    after = Record(Database(database_url, 10.0), desk.parts.record._cipher)
+    replies = run_async(after.messages_after(person.conversation, sequence))
+    assert [each.in_reply_to for each in replies if each.last] == [sequence]
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/healthz", timeout=2, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
 def test_two_desks_on_one_record_answer_once(

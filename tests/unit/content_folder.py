@@ -88,8 +88,14 @@ class ContentFolder:
     def sign(self, file: str, now: datetime = NOW) -> None:
         sign(self.path, file, reviewer="tester", key=self.key, now=now)
 
-    def load(self, country: str | None = "US", now: datetime = NOW, roles: frozenset[str] = ROLES) -> Library:
-        return Library.load(self.path, now=now, country=country, roles=roles)
+    def load(
+        self,
+        country: str | None = "US",
+        now: datetime = NOW,
+        roles: frozenset[str] = ROLES,
+        options: frozenset[str] = frozenset(),
+    ) -> Library:
+        return Library.load(self.path, now=now, country=country, roles=roles, options=options)
 
 
 def item_text(item_id: str, language: str = "en", **fields: str) -> str:

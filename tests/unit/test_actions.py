@@ -10,10 +10,11 @@ from rasa_sdk.executor import CollectingDispatcher
 
 from actions.language import SetLanguage
 from actions.people import RequestCounselor
-from actions.plan import ClearPlan, SendPlan, ValidatePlan
+from actions.plan import SLOTS, ClearPlan, SendPlan, ValidatePlan
 from actions.privacy import Erase
 
-EMPTY_PLAN = {"plan_triggers": None, "plan_helps": None, "plan_person": None}
+PLAN_PARTS = [slot.removeprefix("plan_") for slot in SLOTS]
+EMPTY_PLAN = dict.fromkeys(SLOTS)
 
 
 def run(action: Any, text: str = "", intent: str = "", **slots: Any) -> tuple[list[Any], list[Any]]:
@@ -130,9 +131,9 @@ def test_there_is_nothing_to_judge_when_the_form_starts_or_returns(slots: dict[s
 
 
 def test_a_finished_plan_is_sent_whole_and_forgotten() -> None:
-    said, events = run(SendPlan(), "ana", "nlu_fallback", plan_triggers="payday", plan_helps="", plan_person="ana")
+    said, events = run(SendPlan(), "ana", "nlu_fallback", plan_triggers="payday", plan_helps="", plan_people="ana")
     assert said == [
-        {"effect": {"name": "send_plan", "triggers": "payday", "helps": "", "person": "ana"}},
+        {"effect": {"name": "send_plan", **dict.fromkeys(PLAN_PARTS, ""), "triggers": "payday", "people": "ana"}},
         {"content": "plan_done"},
     ]
     assert {event["name"]: event["value"] for event in events} == EMPTY_PLAN

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.content import ContentMissing, Library
+from bot.content import ContentMissing, Library, parse_item
 from bot.content.minimum import GROUPS
 from bot.errors import ContentError
-from tests.unit.content_folder import NOW, ROLES, ContentFolder, line
+from tests.unit.content_folder import NOW, ROLES, ContentFolder, item_text, line
 
 
 @pytest.fixture
@@ -62,6 +62,47 @@ def test_an_expired_item_is_not_served(folder):
     library = folder.load(now=NOW + timedelta(days=367))
     assert served(library) == set()
     assert "is not served: expired" in {problem.what for problem in library.problems}
+
+
+def test_an_item_that_expires_while_the_desk_runs_is_retired(folder):
+    folder.item("craving/surf")
+    folder.sign(folder.item("craving/fresh", signed=False), now=NOW + timedelta(days=100))
+    folder.card()
+    library = folder.load()
+    surf = library.resolve("craving/surf", language="en", channel="web")
+    assert (library.due_within(30, NOW), library.due_within(400, NOW)) == (0, 3)
+    library.retire(NOW + timedelta(days=300))  # the card and the hotlines were due after half a year
+    assert served(library) == {("craving/surf", "en"), ("craving/fresh", "en")}
+    assert library.card("suicide", about="self", language="en", channel="web").item == "minimum/crisis"
+    assert library.due_within(70, NOW + timedelta(days=300)) == 1
+    library.retire(NOW + timedelta(days=367))
+    assert served(library) == {("craving/fresh", "en")}
+    assert {problem.what for problem in library.problems} == {"is not served: expired"}
+    with pytest.raises(ContentError):
+        library.render(surf, channel="web")
+
+
+def test_an_item_of_no_sign_off_is_refused_at_send_too(folder):
+    file = folder.item("craving/surf")
+    library = folder.load()
+    planted = parse_item(item_text("craving/planted").encode(), "items/craving/planted.md")
+    copied = parse_item((folder.path / file).read_bytes().replace(b"Sit", b"Lie"), file)
+    for item in (planted, copied):
+        with pytest.raises(ContentError, match="is not served"):
+            library.render(item, channel="web")
+
+
+def test_an_optional_item_is_served_only_where_the_deployer_turned_it_on(folder):
+    folder.item("safety/general", topics="[using_now]")
+    folder.item("safety/alone", topics="[using_now]", option="using_alone")
+    assert served(folder.load()) == {("safety/general", "en")}
+    library = folder.load(options=frozenset({"using_alone"}))
+    assert library.resolve("using_now", language="en", channel="web").id == "safety/alone"
+
+
+def test_hotlines_to_check_again_are_counted(folder):
+    library = folder.load()
+    assert (library.checks_due(NOW), library.checks_due(NOW + timedelta(days=31))) == (0, 2)
 
 
 def test_a_role_that_does_not_count_here_is_not_served(folder):
@@ -143,6 +184,19 @@ def test_a_folder_that_is_not_there_leaves_the_minimum(tmp_path):
 
 
 # Finding
+
+
+def test_when_all_were_seen_what_helped_comes_first(folder):
+    for name in "abc":
+        folder.item(f"craving/{name}", topics="[craving]")
+    library = folder.load()
+
+    def pick(seen, helped):
+        return library.resolve("craving", language="en", channel="web", seen=seen, helped=helped).id
+
+    assert pick(["craving/a", "craving/b"], {"craving/b"}) == "craving/c"
+    assert pick(["craving/a", "craving/b", "craving/c"], {"craving/b"}) == "craving/b"
+    assert pick(["craving/a", "craving/b", "craving/c"], set()) == "craving/a"
 
 
 def test_a_topic_prefers_unseen_then_the_longest_unseen(folder):
@@ -299,7 +353,7 @@ def test_again_lines_rotate_and_are_no_card(folder):
 @pytest.mark.parametrize("channel", ["web", "sms"])
 @pytest.mark.parametrize("country", ["US", "GB", None])
 def test_a_category_without_a_card_gets_the_minimum(tmp_path, category, channel, country):
-    library = Library([], None, country, [])
+    library = Library([], None, country, [], {})
     card = library.card(category, about="unclear", language="en", channel=channel)
     again = library.again(category, about="unclear", language="en", channel=channel, turn=3)
     assert card.card

@@ -113,7 +113,7 @@ def test_markdown_in_plain_texts_is_refused(text):
 @example("</p><script>")
 def test_a_persons_words_come_out_literally_and_add_no_tag(words):
     values = dict.fromkeys(PLAN_VARIABLES, words)
-    text, html = render_web("My plan: **{{plan.triggers}}** and {{plan.helps}}.\n\n- {{plan.person}}", values)
+    text, html = render_web("My plan: **{{plan.triggers}}** and {{plan.helps}}.\n\n- {{plan.people}}", values)
     seen = Seen(html)
     assert seen.tags == ["p", "strong", "ul", "li"]
     assert seen.attributes == []
@@ -167,14 +167,14 @@ def test_unchecked_markdown_still_cannot_smuggle_html(text):
 @settings(deadline=None)
 @given(HOSTILE)
 def test_a_plain_line_adds_no_tag(words):
-    _, html = render_line("Call {{plan.person}}", {"plan.person": words})
+    _, html = render_line("Call {{plan.people}}", {"plan.people": words})
     assert Seen(html).tags == ["p"]
 
 
 def test_a_missing_value_is_an_error_and_an_empty_one_a_dash():
-    with pytest.raises(ContentError, match=r"plan\.person"):
-        fill("{{plan.person}}", {})
-    assert fill("{{plan.person}}", {"plan.person": " \n "}) == "-"
+    with pytest.raises(ContentError, match=r"plan\.people"):
+        fill("{{plan.people}}", {})
+    assert fill("{{plan.people}}", {"plan.people": " \n "}) == "-"
 
 
 def test_blocks_are_the_words_without_markers():

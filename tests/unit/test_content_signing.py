@@ -1,5 +1,7 @@
 """Signing: what it writes, what it refuses, what a reviewer sees."""
 
+import base64
+import subprocess
 from datetime import date
 
 import pytest
@@ -7,8 +9,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bot.content import parse_item
 from bot.content.ledger import Ledger
-from bot.content.signing import new_item, read_key, review_sheet, sign
+from bot.content.signing import make_key, new_item, read_key, review_sheet, sign
 from bot.content.status import lines_to_check, status, table
+from bot.content_commands import find_signed
 from bot.errors import ContentError
 from tests.unit.content_folder import NOW, ContentFolder
 
@@ -28,6 +31,17 @@ def test_signing_writes_the_grade_and_one_line(folder):
     assert (entry.version, entry.next_review) == (1, date(2027, 11, 22))
     assert (folder.path / "reviews.jsonl").read_text().count("\n") == lines + 1
     assert sign(folder.path, file, reviewer="tester", key=folder.key, now=NOW).sha256 == entry.sha256
+
+
+def test_a_reviewer_makes_a_key_that_signs_and_keeps_the_private_half(folder, tmp_path):
+    file = tmp_path / "ana.key"
+    public = make_key(file)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert base64.b64encode(read_key(file).public_key().public_bytes_raw()).decode() == public
+    assert public not in file.read_text()
+    with pytest.raises(ContentError, match="name a new file"):
+        make_key(file)
+    assert base64.b64encode(read_key(file).public_key().public_bytes_raw()).decode() == public
 
 
 def test_new_words_get_a_new_version(folder):
@@ -74,11 +88,32 @@ def test_a_key_file_may_have_comments_and_nothing_else(tmp_path):
 
 def test_the_review_sheet_shows_text_sources_grade_segments_and_problems(folder):
     file = folder.item("craving/surf", sms="Call 555-0100-123 now.", choices="[{label: More, reference: surf}]")
-    sheet = review_sheet(folder.path, file)
+    sheet = review_sheet(folder.path, file, find_signed)
     for shown in ("Sit down. Breathe.", "Call 555-0100-123 now.", "A page", "GSM-7", "More -> surf", "version 1 by"):
         assert shown in sheet
     assert "Problems:\n" in sheet
     assert "Reading grade: web" in sheet
+
+
+def test_the_review_sheet_shows_what_changed_since_the_last_sign_off(folder):
+    file = folder.item("craving/surf")
+    path = folder.path / file
+    signed = path.read_text()
+
+    def git(*arguments: str) -> None:
+        identity = ["-c", "user.name=T", "-c", "user.email=t@example.org"]
+        subprocess.run(["git", *identity, *arguments], cwd=folder.path, check=True, capture_output=True)
+
+    path.write_text(signed.replace("Breathe.", "Breathe slowly."))
+    assert "the signed text was not found" in review_sheet(folder.path, file, find_signed)
+    path.write_text(signed)
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "signed")
+    path.write_text(signed.replace("Breathe.", "Breathe slowly."))
+    sheet = review_sheet(folder.path, file, find_signed)
+    assert "-Sit down. Breathe.\n" in sheet
+    assert "+Sit down. Breathe slowly.\n" in sheet
 
 
 def test_a_new_item_is_a_template_with_its_place(folder):

@@ -53,7 +53,7 @@ def test_rules_and_classifier_find_a_crisis_and_whom_it_is_about(guard, category
 
 
 def test_the_classifier_hears_what_no_rule_spells_out(guard):
-    text = "my flatmate is on the floor, grey in the face and i cant get her to come round"
+    text = "my friend overdosed"
     assert guard.assess(text, "en").why == ("classifier",)
 
 
@@ -72,6 +72,12 @@ def test_hears_a_disclosure_split_over_messages(guard):
     assert not [text for text in recent if guard.assess(text, "en").category]
     assert guard.assess("my life", "en").category is None
     assert guard.assess("my life", "en", recent).category == "suicide"
+
+
+def test_the_same_text_again_is_no_split_disclosure(classifier):
+    text = "I am driving and will reply later"
+    assert classifier._join(prepare(text), [text, text]) == ("", "")
+    assert not classifier.classify(text, [text, text])
 
 
 def test_an_earlier_crisis_does_not_make_the_next_message_one(classifier):

@@ -122,6 +122,19 @@ def test_an_old_key_still_opens_and_a_strange_one_does_not() -> None:
         Cipher([new]).open(sealed)
 
 
+def test_a_key_another_thread_has_read_meanwhile_opens_too() -> None:
+    old, new = (Fernet.generate_key().decode() for _ in range(2))
+    sealed = Cipher([new]).seal("hello")
+
+    class Overtaken(Cipher):
+        def refresh(self) -> bool:
+            """Find nothing new: another thread was faster."""
+            super().refresh()
+            return False
+
+    assert Overtaken([old], lambda: [new, old]).open(sealed) == "hello"
+
+
 def test_the_spool_gives_back_what_it_took_in_order(tmp_path) -> None:
     cipher = Cipher([Fernet.generate_key().decode()])
     spool = Spool(tmp_path / "spool", cipher)

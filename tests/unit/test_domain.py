@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ from bot.crisis import CATEGORIES
 from bot.settings import ROOT
 
 DESK_REFERENCES = {"@next", "@again"}
+CHOSEN_IN_CODE = {"erased", "erased_flag_open", "trouble", "waking_up", "not_safe", "safe_now", "menu", "helped"}
+SAID_BY_SMS_ONLY = {"sms_quiet"}
 CLINICAL_WORDS = ("diagnos", "dose", "dosage", "taper", "severity", "score", "symptom", "prescri", "condition", "risk")
 FEWEST_EXAMPLES = 40
 FEWEST_CRISIS_EXAMPLES = 30
@@ -41,6 +44,27 @@ EXAMPLES = {
     if "intent" in entry
 }
 INTENTS = set(DOMAIN["intents"])
+
+
+def said_in_code() -> set[str]:
+    """Return the references written into desk, channels and actions, in the calls and messages that take one."""
+    places = {"say": 0, "refuse": 0, "_turn": 1, "Refusal": 4}
+    found: set[str] = set()
+    for folder in ("bot/desk", "bot/channels", "actions"):
+        for path in (ROOT / folder).glob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
+                written: list[ast.AST] = []
+                if isinstance(node, ast.Call):
+                    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                    written = node.args[places.get(name, 99) :][:1]
+                elif isinstance(node, ast.Dict):
+                    named = zip(node.keys, node.values, strict=True)
+                    written = [value for key, value in named if getattr(key, "value", None) == "content"]
+                for each in written:
+                    for part in each.elts if isinstance(each, ast.List) else [each]:
+                        if isinstance(part, ast.Constant) and part.value:
+                            found.add(part.value)
+    return found | CHOSEN_IN_CODE
 
 
 def steps(kind: str) -> Iterator[str]:
@@ -88,14 +112,27 @@ def test_every_response_form_question_and_action_is_used() -> None:
     assert set(DOMAIN["responses"]) == (used & set(DOMAIN["responses"])) | asked
     assert set(DOMAIN["actions"]) == (used & set(DOMAIN["actions"])) | validated
     assert used <= set(DOMAIN["responses"]) | set(DOMAIN["actions"]) | set(forms) | {"action_deactivate_loop"}
-    assert set(DOMAIN["slots"]) == {slot for form in forms.values() for slot in form["required_slots"]}
+    assert set(DOMAIN["slots"]) == {slot for form in forms.values() for slot in form["required_slots"]} | {"topic"}
 
 
 def test_every_response_is_one_reference_and_no_prose() -> None:
     for name, variants in DOMAIN["responses"].items():
-        assert len(variants) == 1, name
-        assert set(variants[0]) == {"custom"}, name
-        assert set(variants[0]["custom"]) == {"content"}, name
+        *conditional, general = variants
+        assert set(general) == {"custom"}, name
+        assert all(set(variant) == {"condition", "custom"} for variant in conditional), name
+        assert all(set(variant["custom"]) == {"content"} for variant in variants), name
+
+
+def test_another_and_more_know_every_topic() -> None:
+    slot = DOMAIN["slots"]["topic"]
+    assert {mapping["intent"] for mapping in slot["mappings"]} <= INTENTS
+    assert [mapping["value"] for mapping in slot["mappings"]] == slot["values"]
+    known = [
+        variant["condition"][0]["value"]
+        for name in ("utter_another", "utter_more")
+        for variant in DOMAIN["responses"][name][:-1]
+    ]
+    assert sorted(known) == sorted(slot["values"])
 
 
 @pytest.mark.parametrize("language", ["en", "es"])
@@ -104,8 +141,9 @@ def test_every_reference_resolves(language: str, channel: str) -> None:
     library = Library.load(
         ROOT / "content", now=datetime.now(UTC), country="US", roles=frozenset({"demonstration", "clinician", "peer"})
     )
-    spoken = {variants[0]["custom"]["content"] for variants in DOMAIN["responses"].values()} - DESK_REFERENCES
-    spoken |= {"counselor_requested", "plan_done", "menu", "language_offer"}  # said by actions
+    spoken = {variant["custom"]["content"] for variants in DOMAIN["responses"].values() for variant in variants}
+    spoken -= DESK_REFERENCES
+    spoken |= said_in_code() - (SAID_BY_SMS_ONLY if channel == "web" else set())
     for reference in sorted(spoken):
         if reference.startswith("card/"):
             card = library.card(reference.removeprefix("card/"), about="self", language=language, channel=channel)

@@ -21,7 +21,8 @@ def test_rasa_keeps_nothing() -> None:
 
 def test_rasa_runs_on_loopback_without_api_and_telemetry(tmp_path) -> None:
     source = inspect.getsource(processes.serve_rasa)
-    assert '"127.0.0.1"' in source
+    assert '"--interface", settings.private_host' in source
+    assert Settings.model_fields["private_host"].default == "127.0.0.1"
     assert "--enable-api" not in source
     environment = processes.rasa_environment(Settings(home=tmp_path))
     assert environment["RASA_TELEMETRY_ENABLED"] == "false"

@@ -1,0 +1,61 @@
+"""What the record's transactions may rely on, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from bot.errors import StoreAway
+from bot.store.engine import Database
+from tests.fakes import wait_until
+
+BEGUN = "insert into counters (day, channel, name, category, value) values ('2026-11-22', 'web', 'messages', '', 1)"
+LOOK = text("select sum(value) from counters")
+
+
+def add_one(session: Session) -> None:
+    session.execute(text("update counters set value = value + 1"))
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url, 0.3)
+    database.migrate()
+    database.call(lambda session: session.execute(text(BEGUN)))
+    yield database
+    database.close()
+
+
+def test_work_that_only_reads_sees_one_moment(database: Database) -> None:
+    def look_twice(session: Session) -> list[int]:
+        before = session.scalar(LOOK)
+        database.call(add_one)
+        return [before, session.scalar(LOOK)]
+
+    assert database.call(look_twice, writes=False) == [1, 1]
+    assert database.call(lambda session: session.scalar(LOOK)) == 2
+
+
+def test_a_machine_that_vanishes_in_a_transaction_holds_nobody_up_for_long(postgres_url: str) -> None:
+    database, vanished = Database(postgres_url, 0.3), Database(postgres_url, 0.3)
+    database.migrate()
+    database.call(lambda session: session.execute(text(BEGUN)))
+    held = vanished.engine.connect()
+    held.execute(text("update counters set value = 7"))
+
+    def goes_on() -> bool:
+        try:
+            database.call(add_one)
+        except StoreAway:
+            return False
+        return True
+
+    assert not goes_on(), "the row is held"
+    wait_until(goes_on, "the row is held for ever", 10)
+    assert database.call(lambda session: session.scalar(LOOK)) == 2
+    held.invalidate()
+    for each in (database, vanished):
+        each.close()
