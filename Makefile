@@ -40,7 +40,7 @@ check: test-env rasa-env ## format, lint, types, content, Rasa's own validation
 	@RASA_TELEMETRY_ENABLED=false LOG_LEVEL=WARNING $(RASA)/bin/rasa data validate --fail-on-warnings
 	@echo "check: all good"
 
-soak: test-env rasa-env ## the long promise tests: 200 kills, long loads
+soak: test-env rasa-env ## the long promise tests: 200 kills, long loads, two of everything
 	@$(BIN)/handrail train
 	@$(BIN)/python -m pytest -m soak --timeout 3600
 
@@ -50,6 +50,10 @@ bench: test-env rasa-env ## measure the figures beside their peers, into benchma
 	@$(BIN)/python -m benchmarks.conversations --restart
 	@$(BIN)/python -m benchmarks.faults
 	@$(BIN)/python -m benchmarks.beside_stock
+	@$(BIN)/python -m benchmarks.texting
+	@$(BIN)/python -m benchmarks.replicas
+	@$(BIN)/python -m benchmarks.streams
+	@$(BIN)/python -m benchmarks.soak
 
 clean: ## remove both environments (not the state in .handrail/)
 	rm -rf .venv
@@ -81,4 +85,11 @@ lock: ## resolve requirements/*.in again into the hashed files (needs uv and a n
 	uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --python-version 3.11 requirements/app.in -o requirements/app.txt
 	uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --python-version 3.11 requirements/test.in -o requirements/test.txt
 	uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --python-version 3.10 requirements/rasa.in -o requirements/rasa.txt
-.PHONY: lock
+
+licences: test-env rasa-env ## write docs/licences.md from what is installed (needs uv and a network)
+	@$(BIN)/python requirements/licences.py
+
+audit: ## look for known vulnerabilities in the pinned packages (needs uv and the registry's advisories)
+	@for each in app rasa; do echo "$$each:"; uv tool run --quiet pip-audit -r requirements/$$each.txt --require-hashes --disable-pip --progress-spinner off || exit 1; done
+
+.PHONY: lock licences audit
