@@ -139,12 +139,16 @@ def create_router(settings: Settings, desk: Desk, record: Record, handoff: Hando
                 for kind, data in extras:
                     yield _extra_event(kind, data)
                 behind, listener.behind = listener.behind, False
+                new, listener.news = [each for each in listener.news if (each.sequence or 0) > cursor], []
+                behind = behind or [each.sequence for each in new] != list(range(cursor + 1, cursor + 1 + len(new)))
                 try:
-                    new = await record.messages_after(claims.conversation, cursor) if behind else []
+                    if behind:
+                        new = await record.messages_after(claims.conversation, cursor)
                     for message in new:
                         cursor = message.sequence or cursor
                         yield ServerSentEvent(data=show(message), event="message", id=str(cursor))
-                    if behind and (new or stands != Standing()):  # what nothing was said about has not changed
+                    # What nothing was said about has not changed.
+                    if (behind and new) or (stands != Standing() and (behind or new)):
                         before, stands = stands, await handoff.standing(claims.conversation)
                         if stands != before:
                             yield ServerSentEvent(data=asdict(stands), event="standing")

@@ -183,7 +183,7 @@ class Desk:
     def _after_accept(self, inbound: Inbound, accepted: Accepted, decision: Decision) -> None:
         if accepted.flagged and not accepted.repeated:
             self.metrics.crises.labels(decision.category or "window", "guard").inc()
-        self.signals.notify(inbound.conversation)
+        self.signals.notify(inbound.conversation, () if accepted.flagged else accepted.stored)
         if accepted.needs_turn:
             self.start_turns(inbound.conversation, accepted.pending)
 
@@ -328,7 +328,7 @@ class Desk:
                         return
                     stored = await self._record.commit(pending, turn, self._clock.now())
                     self.metrics.turns.labels(outcome if stored is not None else "dropped").inc()
-                    self.signals.notify(conversation)
+                    self.signals.notify(conversation, () if turn.changes_standing else stored or ())
                     if stored is None:  # claimed, erased, or another desk answered: what came after it may still wait
                         if first is not None or dropped == pending.message_id:
                             return

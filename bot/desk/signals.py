@@ -1,6 +1,7 @@
-"""Hints to open event streams. Signals are never data: readers catch up from the record by sequence.
+"""Hints to open event streams: readers catch up from the record, by sequence.
 
-With a relay the other replicas hear them too, and with a sound one a reader need not look at the record so often.
+What this process has just recorded it hands to its own streams with the hint, which saves them the reading. With a
+relay the other replicas hear the hints too, and with a sound one a reader need not look at the record so often.
 """
 
 from __future__ import annotations
@@ -8,12 +9,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from bot.store.values import StoredMessage
+
 EVERY = "*"  # listened to by who wants to know of every conversation: the counselors' queue
 NEW = "new"
+MOST_NEWS = 20  # messages handed to a stream that has not taken them: one so slow reads the record instead
 
 
 def counselors_of(conversation: str) -> str:
@@ -32,12 +36,13 @@ class Relay(Protocol):
 class Listener:
     """One open stream's ear. `extras` holds messages that could not be recorded, and hints such as typing.
 
-    `behind`: the record may hold messages the stream has not shown.
+    `behind`: the record may hold messages the stream has not shown; `news`: recorded messages, perhaps shown already.
     """
 
     def __init__(self) -> None:
         self.event = asyncio.Event()
         self.behind = True
+        self.news: list[StoredMessage] = []
         self.extras: list[tuple[str, dict[str, Any]]] = []
 
 
@@ -65,13 +70,18 @@ class Signals:
                 if not self._listeners[key]:
                     del self._listeners[key]
 
-    def notify(self, conversation: str) -> None:
-        """Say that the record holds something new."""
-        self._notify_here(conversation)
+    def notify(self, conversation: str, messages: Sequence[StoredMessage] = ()) -> None:
+        """Say that the record holds something new: these messages and nothing else, where they are given."""
+        self._notify_here(conversation, messages)
         self._pass_on(conversation, NEW, {})
 
-    def _notify_here(self, conversation: str) -> None:
-        for listener in (*self._listeners.get(conversation, ()), *self._listeners.get(EVERY, ())):
+    def _notify_here(self, conversation: str, messages: Sequence[StoredMessage] = ()) -> None:
+        for listener in self._listeners.get(conversation, ()):
+            listener.news += messages
+            if not messages or len(listener.news) > MOST_NEWS:
+                listener.behind, listener.news = True, []
+            listener.event.set()
+        for listener in self._listeners.get(EVERY, ()):
             listener.behind = True
             listener.event.set()
 

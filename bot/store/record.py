@@ -113,8 +113,9 @@ class Record:
             session.flush()
         if composed.consent and composed.consent != "stop":
             contacts.consent(session, conversation.id, composed.consent, composed.consent_source, now)
+        opening = []
         for reply in composed.opening:
-            self._add(session, conversation, "bot", reply.body, now)
+            opening.append(_stored(self._add(session, conversation, "bot", reply.body, now), reply.body))
             if reply.item:
                 self._see(session, conversation.id, reply.item, now)
         by_bot = conversation.voice == "bot"
@@ -158,7 +159,8 @@ class Record:
             seen, turn = context.seen | shown, conversation.next_sequence
             context = replace(context, recent_bodies=bodies, seen=seen, turn=turn, is_new=False)
             pending = self._as_pending(conversation, message, body, context, composed.concern)
-        return Accepted(message.sequence, message.flagged, needs_turn, stored, pending=pending)
+        added = (*opening, _stored(message, body), *stored)
+        return Accepted(message.sequence, message.flagged, needs_turn, stored, pending=pending, stored=added)
 
     def _lock_conversation(self, session: Session, inbound: Inbound) -> tuple[Conversation, bool]:
         held = session.get(Conversation, inbound.conversation, with_for_update=True)
@@ -282,7 +284,7 @@ class Record:
             if conversation.channel == "sms" and not given:
                 card = reply.body["card"] or (urgent and reply.flagged)
                 outbox.post(session, conversation.id, message.sequence, "bot", card=card, now=now)
-            stored.append(self._stored(message))
+            stored.append(_stored(message, reply.body))
             if reply.item:
                 self._see(session, conversation.id, reply.item, now)
             _count_reply(session, conversation.channel, reply, now)
@@ -367,17 +369,8 @@ class Record:
             heard_at_utc=next((row.created_at_utc for row in latest if row.author == "person"), None),
         )
 
-    def _stored(self, message: Message | Row[Any]) -> StoredMessage:
-        return StoredMessage(
-            message.sequence,
-            message.author,
-            self._cipher.open(message.body),
-            message.client_id,
-            message.in_reply_to,
-            message.last,
-            message.flagged,
-            message.created_at_utc,
-        )
+    def _stored(self, message: Row[Any]) -> StoredMessage:
+        return _stored(message, self._cipher.open(message.body))
 
     async def messages_after(self, conversation: str, sequence: int, limit: int = 200) -> list[StoredMessage]:
         """Return a conversation's messages after `sequence`, in order. Raises ConversationErased."""
@@ -537,6 +530,20 @@ class Record:
             return rows_of(left) > 0
 
         return await self.database.run(work)
+
+
+def _stored(message: Message | Row[Any], body: Body) -> StoredMessage:
+    """Return a row as the message it is, with its body opened."""
+    return StoredMessage(
+        message.sequence,
+        message.author,
+        body,
+        message.client_id,
+        message.in_reply_to,
+        message.last,
+        message.flagged,
+        message.created_at_utc,
+    )
 
 
 def _count_reply(session: Session, channel: str, reply: Reply, now: datetime) -> None:

@@ -147,6 +147,7 @@ class Composed:
 class Accepted:
     """An acknowledged message. `replies` are those stored with it; a repeated message gets the first answer again.
 
+    `stored`: every message this call added, in order: the opening, the person's, the replies.
     `pending` is there when a turn is due and no earlier message of the conversation waits for one.
     """
 
@@ -156,6 +157,7 @@ class Accepted:
     replies: tuple[StoredMessage, ...]
     repeated: bool = False
     pending: Pending | None = None
+    stored: tuple[StoredMessage, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,11 @@ class Turn:
     erases: bool = False
     helped: str | None = None
     cancels_request: bool = False
+
+    @property
+    def changes_standing(self) -> bool:
+        """Whether the person may stand otherwise with the counselors after it."""
+        return self.flag is not None or self.requests_counselor or self.cancels_request
 
 
 class ConversationErased(Exception):

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from copy import copy
+from pathlib import Path
 from statistics import median
 
 import httpx
 import pytest
 
+from bot.desk.signals import MOST_NEWS, Signals
+from bot.store.values import StoredMessage
 from tests.conftest import fresh_postgres
 from tests.counselors import CRISIS, Counselor, make
 from tests.fakes import FakeRasa, FakeTwilio, MovedClock, wait_until
@@ -57,6 +61,9 @@ class Ear:
         with suppress(httpx.HTTPError):  # the test has closed the stream
             for line in lines:
                 self.heard.append((time.monotonic(), line))
+
+    def sequences(self) -> list[int]:
+        return [int(line.removeprefix("id:")) for _, line in list(self.heard) if line.startswith("id:")]
 
     def seconds_to(self, words: str, since: float) -> float:
         def found() -> float:
@@ -138,9 +145,44 @@ def test_a_cut_connection_comes_back_and_nothing_is_missed(desks: list[DeskThrea
     wait_until(lambda: all(desk.parts.relay.is_up for desk in desks), "a relay stayed down")
 
 
+def message(sequence: int) -> StoredMessage:
+    return StoredMessage(sequence, "bot", {"text": "words"}, None, None, True, False, MovedClock().now())
+
+
+def test_a_stream_is_handed_what_was_recorded_here_and_reads_what_came_between(
+    tmp_path: Path, start_desk: Callable[..., DeskThread], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two desks on one SQLite file tell each other nothing: the second's messages are noticed by their place."""
+    monkeypatch.setattr("bot.channels.web.CATCH_UP_SECONDS", 1000.0)
+    here, there = (start_desk(database_url=f"sqlite:///{tmp_path / 'shared.db'}") for _ in range(2))
+    here.wait_for_record()
+    there.wait_for_record()
+    person = here.person()
+    elsewhere = copy(person)
+    elsewhere.client = httpx.Client(base_url=there.url, timeout=15, trust_env=False)
+    person.say("hello")
+    with person.client.stream("GET", "/api/events", headers=person.headers) as stream:
+        ear = Ear(stream.iter_lines())
+        for _ in range(3):
+            elsewhere.say("hello again")
+            person.say("and again")
+        in_record = [message["sequence"] for message in person.record()]
+        wait_until(lambda: len(ear.sequences()) >= len(in_record), "messages are missing")
+    assert ear.sequences() == in_record
+
+
+def test_a_stream_that_takes_nothing_reads_the_record_at_last() -> None:
+    signals = Signals()
+    with signals.listen("an-id") as slow:
+        slow.behind = False
+        for sequence in range(1, 30):
+            signals.notify("an-id", [message(sequence)])
+        assert slow.behind
+        assert len(slow.news) <= MOST_NEWS
+
+
 def test_no_hint_holds_words() -> None:
     """Every text that is passed on is an id, a kind, and who looks."""
-    from bot.desk.signals import Signals
 
     class Caught:
         is_up = True
@@ -150,7 +192,7 @@ def test_no_hint_holds_words() -> None:
             self.texts.append(text)
 
     signals = Signals(Caught())
-    signals.notify("an-id")
+    signals.notify("an-id", [message(1)])
     signals.hint("an-id", "typing")
     signals.tell("an-id", "reply", {"message": "words"})
     assert [json.loads(text) for text in Caught.texts] == [["an-id", "new", {}], ["an-id", "typing", {}]]

@@ -371,7 +371,7 @@ def mailing(start: Callable[..., DeskThread], mail: FakeMail, tmp_path: Path, **
     given = {"owner_email": "duty@example.org", "smtp_from": "handrail@example.org", "smtp_host": "localhost"}
     desk = start(database_url=f"sqlite:///{tmp_path / 'mail.db'}", smtp_port=mail.port, **given, **ALWAYS, **settings)
     desk.wait_for_record()
-    quiet(desk)
+    desk.look = desk.parts.watchdog.look
     return desk
 
 
@@ -430,8 +430,9 @@ def test_half_a_way_to_the_owner_is_refused(monkeypatch: pytest.MonkeyPatch, nam
 
 
 def test_with_real_clocks_web_and_phone_are_told_and_the_owner_once(
-    tmp_path: Path, fake_rasa: FakeRasa, hook: FakeHook
+    tmp_path: Path, fake_rasa: FakeRasa, hook: FakeHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("bot.desk.watchdog.LOOK_SECONDS", 1.0)
     twilio = FakeTwilio(free_port())
     desk = DeskThread(
         Clock(),
