@@ -42,14 +42,16 @@ class Rulebook:
         self.rules = {rule.id: rule for rule in rules}
         self._scope: dict[str, WordLists] = {}
         self._patterns: dict[str, PatternSet] = {}
+        self._around: dict[str, PatternSet] = {}
         danger: set[str] = set()
         known = set(scope["plain_words"])
         for language in LANGUAGES:
             own = {rule.id: rule.patterns[language] for rule in rules if language in rule.patterns}
-            self._patterns[language] = PatternSet({**own, **scope[language]["phrases"]}, lists)
+            self._patterns[language] = PatternSet(own, lists)
+            self._around[language] = PatternSet(scope[language]["phrases"], lists)
             danger = danger.union(*(self._patterns[language].words_of(name) for name in own))
             self._scope[language] = {name: frozenset(words) for name, words in scope[language]["words"].items()}
-            known |= self._patterns[language].words.union(*self._scope[language].values())
+            known |= self._patterns[language].words.union(self._around[language].words, *self._scope[language].values())
         danger -= set(scope["plain_words"])
         self._reader = Reader(
             known, danger, set(scope["run_words"]), scope["slips"], set(scope["guarded"]), set(scope["innocent"])
@@ -90,8 +92,10 @@ class Rulebook:
         plain = [word.text for word in words]
         for language, patterns in self._patterns.items():
             found = patterns.find(plain)
-            view = View(self._scope[language], found, words)
-            for rule in (self.rules[name] for name in found if name in self.rules):
+            if not found:  # most texts: then what could take a finding back need not be looked for
+                continue
+            view = View(self._scope[language], self._around[language].find(plain), words)
+            for rule in (self.rules[name] for name in found):
                 for hit in found[rule.id]:
                     if first_new and not hit.start < first_new < hit.end:
                         continue  # wholly in one of the parts: found without the window
