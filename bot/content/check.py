@@ -17,7 +17,7 @@ from bot.content.item import CHANNELS, LANGUAGES, RESERVED, Choice, Item
 from bot.content.minimum import GROUPS, minimum_words
 from bot.content.problem import Problem, problem_of
 from bot.content.reading import reading_grade
-from bot.content.rendering import PLAN_VARIABLES, blocks, fill, numbered
+from bot.content.rendering import OWN_VARIABLES, ZIP, blocks, fill, numbered
 from bot.content.segments import FIRST_SEGMENT, Segments, segment, unusual_characters
 from bot.content.shelf import Shelf, read_shelf, unusable_line
 from bot.content.wording import load_wording
@@ -43,7 +43,7 @@ SAME_IN_EVERY_LANGUAGE = (
     "choices",
 )
 SMS_TOPICS = "sms_"  # topics named so are about texting itself: the web never speaks of them
-PLAN_SAMPLE = dict.fromkeys(PLAN_VARIABLES, "x" * 40)
+OWN_SAMPLE = dict.fromkeys(OWN_VARIABLES, "x" * 40) | {ZIP: "00000"}
 
 
 def check(folder: Path, *, now: datetime, roles: frozenset[str] | None = None) -> list[Problem]:
@@ -87,7 +87,7 @@ def messages(item: Item, hotlines: Hotlines | None) -> Iterator[tuple[str, str, 
         words = _words(country, item.language, hotlines)
         for number, step in enumerate(item.sms, 1):
             choices = item.choices if number == len(item.sms) else (Choice(item.next_label or ""),)
-            text = "\n".join(filter(None, (fill(step, words | PLAN_SAMPLE), numbered(choices))))
+            text = "\n".join(filter(None, (fill(step, words | OWN_SAMPLE), numbered(choices))))
             yield f"SMS step {number} ({country})", text, segment(text)
 
 

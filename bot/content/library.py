@@ -21,7 +21,7 @@ from bot.content.minimum import (
     speaks,
 )
 from bot.content.problem import Problem, problem_of
-from bot.content.rendering import PLAN_VARIABLES, Rendering, fill, render_line, render_web
+from bot.content.rendering import OWN_VARIABLES, Rendering, fill, render_line, render_web
 from bot.content.shelf import read_shelf, unusable_line
 from bot.errors import ContentError
 
@@ -156,16 +156,16 @@ class Library:
     ) -> Rendering:
         """Return one step of an item; ContentError for a step, channel or plan word that is not there.
 
-        Of `variables` only the plan's are used: the rest comes from the country. An item this library does not serve
-        (unsigned, expired since, or made elsewhere) is refused here too (promise P3).
+        Of `variables` only the person's own are used: the rest comes from the country. An item this library does not
+        serve (unsigned, expired since, or made elsewhere) is refused here too (promise P3).
         """
         if self._items.get((item.id, item.language)) is not item:
             raise ContentError(f"{item.file[:80]}: is not served: run `handrail content check`")
         texts = item.web if channel == "web" else item.sms
         if not 0 <= step < len(texts):
             raise ContentError(f"{item.file}: no step {step} on {channel}: it has {len(texts)}")
-        plan = {name: text for name, text in (variables or {}).items() if name in PLAN_VARIABLES}
-        text, html = self._render_text(item, texts, step, channel, plan)
+        own = {name: text for name, text in (variables or {}).items() if name in OWN_VARIABLES}
+        text, html = self._render_text(item, texts, step, channel, own)
         is_last = step == len(texts) - 1
         return Rendering(
             item=item.id,
@@ -183,15 +183,15 @@ class Library:
         )
 
     def _render_text(
-        self, item: Item, texts: Sequence[str], step: int, channel: str, plan: Mapping[str, str]
+        self, item: Item, texts: Sequence[str], step: int, channel: str, own: Mapping[str, str]
     ) -> tuple[str, str]:
         """Return text and HTML of a step; what holds nobody's own words is rendered once and kept."""
         key = (item.sha256, item.language, channel, step)
-        if not plan and (kept := self._rendered.get(key)):
+        if not own and (kept := self._rendered.get(key)):
             return kept
-        values = {**plan, **self._words(item.language)}
+        values = {**own, **self._words(item.language)}
         rendered = render_web(texts[step], values) if channel == "web" else (fill(texts[step], values), "")
-        if not plan:
+        if not own:
             self._rendered[key] = rendered
         return rendered
 

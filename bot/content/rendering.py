@@ -23,6 +23,9 @@ COUNTRY_VARIABLES = ("emergency", "crisis_line")
 PLAN_VARIABLES = tuple(
     f"plan.{word}" for word in ("triggers", "signs", "helps", "people", "places", "lapse", "naloxone")
 )
+ZIP = "zip"  # the one variable a link may hold: five digits that a person wrote
+ZIP_CODE = re.compile(r"\d{5}", re.ASCII)
+OWN_VARIABLES = (*PLAN_VARIABLES, ZIP)  # what comes from the person, and is kept out of what is rendered once for all
 VARIABLE = re.compile(r"\{\{ ?([a-z_.]+) ?\}\}")
 MAX_VALUE_CHARACTERS = 200
 NOTHING = "-"  # what stands where the person gave no answer
@@ -57,8 +60,9 @@ def render_web(text: str, values: Mapping[str, str]) -> tuple[str, str]:
     for token in _flat(tokens):
         if token.type == "text":
             token.content = fill(token.content, values)
-        elif token.type == "link_open" and str(token.attrs.get("href", "")).startswith("http"):
+        elif token.type == "link_open" and (href := str(token.attrs.get("href", ""))).startswith("http"):
             token.attrSet("target", "_blank")
+            token.attrSet("href", fill(href.replace("%7B", "{").replace("%7D", "}"), values))
     html = nh3.clean(
         MARKDOWN.renderer.render(tokens, MARKDOWN.options, {}),
         tags=TAGS,
@@ -82,6 +86,8 @@ def fill(text: str, values: Mapping[str, str]) -> str:
         name = match.group(1)
         if name not in values:
             raise ContentError(f"no value for {{{{{name}}}}}: pass it, or remove it from the text")
+        if name == ZIP and not ZIP_CODE.fullmatch(values[name]):
+            raise ContentError("a ZIP code has five digits: pass it so")
         return tame(values[name]) if name in PLAN_VARIABLES else values[name]
 
     return VARIABLE.sub(value, text)
@@ -111,6 +117,8 @@ def check_markup(text: str, file: str, allowed: Sequence[str]) -> None:
         if kind == "text":
             check_variables(token.content, file, allowed)  # again: braces can hide behind entities
         href = str(token.attrs.get("href", "")) if kind == "link" and token.nesting == 1 else None
+        if href is not None and ZIP in allowed:
+            href = href.replace(f"%7B%7B{ZIP}%7D%7D", "")
         if href is not None and (href.partition(":")[0] not in SCHEMES or "%7B" in href):
             raise ContentError(f"{file}: a link must be http, https, tel or sms and hold no variable: correct it")
 

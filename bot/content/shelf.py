@@ -11,10 +11,11 @@ from bot.content.hotlines import Hotlines, parse_hotlines
 from bot.content.item import Item, parse_item
 from bot.content.ledger import Ledger
 from bot.content.problem import Problem, problem_of
-from bot.content.rendering import COUNTRY_VARIABLES, PLAN_VARIABLES, check_markup, check_plain
+from bot.content.rendering import COUNTRY_VARIABLES, PLAN_VARIABLES, ZIP, check_markup, check_plain
 from bot.errors import ContentError
 
 ITEMS_FOLDER = "items"
+NEAR = "find_help_near"  # the topic of what is said to somebody who wrote a ZIP code
 LABEL_PLACE = re.compile(r"(?<!\{)\{[a-z_]+\}(?!\})")  # {seconds}: the widget fills it with a number
 
 
@@ -56,10 +57,11 @@ def read_shelf(folder: Path) -> Shelf:
 def read_item(data: bytes, file: str) -> Item:
     """Return the item in the bytes of a file; ContentError when it cannot be read or could not be rendered.
 
-    Variables come from the fixed list; the plan's own words belong to plan items only.
+    Variables come from the fixed list; the plan's own words belong to plan items, a ZIP code to NEAR ones only.
     """
     item = parse_item(data, file)
     allowed = COUNTRY_VARIABLES + (PLAN_VARIABLES if item.folder == "plan" else ())
+    allowed += (ZIP,) if NEAR in item.topics else ()
     for text in item.web:
         check_markup(text, item.file, allowed)
     for text in (*item.sms, *item.again):

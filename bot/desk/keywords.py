@@ -45,6 +45,7 @@ ORDINALS = (
     ("5", "five", "fifth", "cinco", "quinto", "quinta"),
 )
 A_NUMBER = re.compile(r"\d{1,2}")  # of a choice, whether or not there is one; a ZIP code is longer
+ZIP_CODE = re.compile(r"(?<![\w-])(\d{5})(?:-\d{4})?(?![\w-])", re.ASCII)
 YES = frozenset(
     {"yes", "yeah", "yep", "yup", "ok", "okay", "sure", "please", "yes please", "ok please", "please do"}
     | {"si", "si por favor", "por favor", "claro", "dale", "bueno", "ok por favor"}
@@ -108,6 +109,17 @@ def number_of(text: str) -> int | None:
 def is_number(text: str) -> bool:
     """Whether a text is nothing but a number such as choices have."""
     return A_NUMBER.fullmatch(plain(text)) is not None
+
+
+def zip_code(text: str) -> str | None:
+    """Return the five digits of the ZIP code in a text, when there is one and no other."""
+    found = ZIP_CODE.findall(text)
+    return found[0] if len(found) == 1 else None
+
+
+def is_zip_code(text: str) -> bool:
+    """Whether a text is nothing but a ZIP code."""
+    return ZIP_CODE.fullmatch(text.strip(" .!?")) is not None
 
 
 def is_yes(text: str) -> bool:

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import structlog
 
-from bot.content.rendering import PLAN_VARIABLES
+from bot.content.rendering import PLAN_VARIABLES, ZIP
+from bot.content.shelf import NEAR
 from bot.crisis.decision import FALLBACK_CATEGORY
 from bot.desk import disclosure, keywords, texting
 from bot.desk.clock import Clock
@@ -16,7 +17,7 @@ from bot.desk.hours import Hours
 from bot.desk.limits import Admission, Busy
 from bot.desk.metrics import Metrics
 from bot.desk.rasa import Answer, Rasa
-from bot.errors import AssistantAway, AssistantRefused
+from bot.errors import AssistantAway, AssistantRefused, ContentError
 from bot.store.values import Body, Context, FlagRaised, Pending, Reply, Turn, late
 
 # Measured 2026-11-22: at 0.6 Rasa's crisis intents raise false cards on 3 % of everyday sentences, at 0.9 on 1 %.
@@ -24,6 +25,7 @@ RASA_CRISIS_CONFIDENCE = 0.9
 NOT_SAFE = "not_safe"
 TRIES = 3  # coping items before a human is offered of our own accord
 OFFER_HUMAN = "conversation/offer-human"
+FIND_HELP = "find_help"
 HELPED_TOPIC = "helped"  # said after an item that helped
 # Where a card asks "are you safe?", yes means just that; after the others (is somebody breathing?) it does not.
 SAFE_MEANS_SELF = frozenset({"misunderstood", "using_now", "suicide", "self_harm", "harm_to_others", "violence"})
@@ -89,6 +91,8 @@ class Turns:
             return self._turn(pending, ["counselor_requested"], requests_counselor=True)
         if keywords.says_safe(text) and asks_if_safe(pending.context) in SAFE_MEANS_SELF:
             return self._turn(pending, ["safe_now"])
+        if keywords.is_zip_code(text) and item.startswith("treatment/find-help"):
+            return self._turn(pending, [self._near(pending)], variables={ZIP: keywords.zip_code(text) or ""})
         if keywords.is_number(text) and not item.startswith("plan/"):
             return self._turn(pending, ["fallback"])
         return None
@@ -126,12 +130,22 @@ class Turns:
             variables = {name: str(given.get(name.removeprefix("plan.")) or "") for name in PLAN_VARIABLES}
         if "set_language" in effects:
             language = effects["set_language"].get("language")
+        zip_code = keywords.zip_code(pending.body["text"]) if "text" in pending.body else None
+        if FIND_HELP in references and zip_code:
+            references[references.index(FIND_HELP)], variables = self._near(pending), {ZIP: zip_code}
         if not references:
             return self._turn(pending, ["trouble"], state=answer.state), "empty"
         turn = self._turn(
             pending, references, state=answer.state, variables=variables, requests_counselor=asks, language=language
         )
         return turn, "answered"
+
+    def _near(self, pending: Pending) -> str:
+        """Return what is said to somebody who wrote a ZIP code, however often: nothing is sent anywhere by us."""
+        try:
+            return self._composer.library.resolve(NEAR, language=pending.context.language, channel=pending.channel).id
+        except ContentError:
+            return FIND_HELP
 
     def _crisis_heard_by_rasa(self, pending: Pending, category: str) -> Turn:
         """Treat a crisis only Rasa heard as one, and count it: it is a measured miss of the guard."""

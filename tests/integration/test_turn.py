@@ -317,6 +317,26 @@ def test_yes_to_the_offer_of_a_human_asks_for_one(
     assert person.say(yes)[0]["item"] == "conversation/helped", "it was asked once"
 
 
+def test_a_zip_code_opens_the_search_for_treatment_there(desk: DeskThread, fake_rasa: FakeRasa) -> None:
+    fake_rasa.answer = {"intent": "ask_find_help", "references": ["find_help"]}
+    person = desk.person()
+    assert person.say("where is a rehab near me")[-1]["item"] == "treatment/find-help-us"
+    fake_rasa.answer = {"intent": "nlu_fallback", "references": ["fallback"]}
+    for text, own in (("30310.", "30310"), ("04101-1234", "04101")):
+        near = person.say(text)[-1]
+        assert near["item"] == "treatment/find-help-near"
+        assert f'href="https://findtreatment.gov/locator?sAddr={own}"' in near["html"]
+        assert f"FindTreatment.gov for {own}" in near["text"]
+    fake_rasa.answer = {"intent": "ask_find_help", "references": ["find_help"]}
+    assert "sAddr=60614" in desk.person().say("anything close to 60614? need a detox bed")[-1]["html"]
+    assert desk.person().say("call me on 6061412 or 60614 or 60615")[-1]["item"] == "treatment/find-help-us"
+
+
+def test_a_number_that_follows_anything_else_is_no_zip_code(desk: DeskThread, fake_rasa: FakeRasa) -> None:
+    fake_rasa.answer = {"intent": "thanks", "references": ["thanks"]}
+    assert desk.person().say("30310")[-1]["item"] != "treatment/find-help-near"
+
+
 @pytest.mark.parametrize("text", ["9", "12.", "#2"])
 def test_a_bare_number_that_chooses_nothing_is_not_understood(desk: DeskThread, fake_rasa: FakeRasa, text: str) -> None:
     fake_rasa.answer = {"references": ["young_people"]}

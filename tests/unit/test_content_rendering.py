@@ -11,6 +11,7 @@ from bot.content.rendering import (
     MAX_VALUE_CHARACTERS,
     PLAN_VARIABLES,
     TAGS,
+    ZIP,
     blocks,
     check_markup,
     check_plain,
@@ -120,6 +121,26 @@ def test_a_persons_words_come_out_literally_and_add_no_tag(words):
     kept = tame(words)
     assert text == f"My plan: {kept} and {kept}.\n\n- {kept}"
     assert re.sub(r"\s+", " ", seen.text).strip() == re.sub(r"\s+", " ", f"My plan: {kept} and {kept}. {kept}").strip()
+
+
+@settings(deadline=None)
+@given(HOSTILE | st.from_regex(r"\d{4,6}", fullmatch=True))
+@example("60614")
+@example("٦٠٦١٤")
+def test_a_link_takes_five_digits_and_nothing_else(words):
+    text = "[near {{zip}}](https://example.org/?at={{zip}})"
+    check_markup(text, "item.md", (ZIP,))
+    if re.fullmatch(r"[0-9]{5}", words):
+        assert f'href="https://example.org/?at={words}"' in render_web(text, {ZIP: words})[1]
+    else:
+        with pytest.raises(ContentError):
+            render_web(text, {ZIP: words})
+
+
+@pytest.mark.parametrize("href", ["https://x.org/{{emergency}}", "https://x.org/{{zip}}{{plan.helps}}", "{{zip}}:1"])
+def test_a_link_holds_no_other_variable(href):
+    with pytest.raises(ContentError):
+        check_markup(f"[a]({href})", "item.md", (ZIP, "emergency", "plan.helps"))
 
 
 @settings(deadline=None)
