@@ -211,14 +211,18 @@ def measure_speed(guard: Guard, texts: Sequence[str]) -> tuple[float, float]:
 
 
 def measure_start() -> dict[str, float]:
-    """Load rules, then the classifier, in a fresh process: seconds until each is ready, and resident megabytes."""
+    """Load rules, then the classifier, in a fresh process: seconds until each is ready, and megabytes at its peak.
+
+    The peak is the process's own: what getrusage gives begins with its parent's.
+    """
     code = (
-        "import json, resource, time; began = time.monotonic()\n"
+        "import json, pathlib, re, time; began = time.monotonic()\n"
         "from bot.crisis.guard import RULES_FOLDER, Guard\nfrom bot.crisis.rules import Rulebook\n"
         "rules = Rulebook.load(RULES_FOLDER); first = time.monotonic() - began\n"
         "from bot.crisis.classifier import Classifier\n"
         "guard = Guard(rules, Classifier.load()); last = time.monotonic() - began; guard.assess('hello there', 'en')\n"
-        "print(json.dumps([first, last, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))"
+        "peak = re.search(r'VmHWM:\\s+(\\d+)', pathlib.Path('/proc/self/status').read_text())\n"
+        "print(json.dumps([first, last, int(peak[1]) / 1024]))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     first, last, megabytes = json.loads(run.stdout)
