@@ -85,6 +85,7 @@ def person(browser: Browser, desk: DeskThread) -> Iterator[Widget]:
 def test_a_crisis_is_seen_claimed_answered_and_handed_back(console, person: Widget) -> None:  # type: ignore[no-untyped-def]
     sam, kim = console("sam"), console("kim")
     sam.page.get_by_role("heading", name="Queue").click()  # a browser allows sound after the first click
+    expect(sam.page.locator("#sound")).to_have_text("Sound on")
     person.say(CRISIS)
     row = sam.page.locator(".row.crisis.waiting")
     expect(row).to_have_count(1)
@@ -143,7 +144,7 @@ def test_who_asks_sees_a_place_a_name_and_that_somebody_writes(console, person: 
     standing.get_by_role("button", name=person.label("cancel_request")).click()
     expect(standing).to_be_hidden()
     expect(person.bot.last).to_contain_text("taken back")
-    person.say("I would like to, after all")
+    person.say("I do want a counselor after all")
     expect(standing).to_contain_text("list:")
     desk.rasa.reset()
     max_ = console("max")

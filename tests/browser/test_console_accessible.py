@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
@@ -60,7 +61,7 @@ def live(page: Page) -> Page:
 
 
 def test_signing_in(open_page: Open, desk: DeskThread) -> None:
-    nobody = Counselor(desk, "nobody", make(desk, f"n{id(open_page)}").given)
+    nobody = Counselor(desk, "nobody", make(desk, f"n{uuid.uuid4().hex[:8]}").given)
     page = open_page(nobody, "/sign-in")
     assert_accessible(page)
     page.get_by_label("Name").fill("nobody-here")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.browser.axe import assert_accessible
 from tests.browser.conftest import MESSAGES, RECORD, Widget, cut, stream
@@ -50,10 +50,10 @@ def test_axe_finds_nothing_in_any_state(browser: Browser, desk_url: str, look: s
     widget.say("are you there")
     expect(widget.own.last).to_contain_text(widget.label("waiting"))
     assert_accessible(widget.page)
-    mend()
     refusal = {"error": {}, "replies": []}
+    mend()
     context.route(MESSAGES, lambda route: route.fulfill(status=429, json=refusal))
-    expect(widget.button("retry").first).to_be_visible()
+    expect(widget.button("retry").first).to_be_visible(timeout=30_000)
     assert_accessible(widget.page)
     context.close()
 
@@ -158,8 +158,13 @@ def test_what_happens_is_announced(visit: Visit, context: BrowserContext) -> Non
     mend()
     expect(said).to_have_text(widget.label("back_online"))
     expect(widget.bot).to_have_count(2)
+    held: list[Route] = []
+    widget.page.context.route(MESSAGES, lambda route: held.append(route))
     widget.say("I have a strong craving right now")
     widget.page.keyboard.press("Escape")
+    while not held:
+        widget.page.wait_for_timeout(10)
+    held[0].continue_()
     expect(widget.page.locator(".dock [data-say=unread]")).to_be_visible()
     expect(said).to_have_text(widget.label("unread"))
     assert said.evaluate("e => !e.closest('dialog')"), "a closed panel announces nothing"

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Route, expect
 
 from tests.browser.conftest import API, MESSAGES, Widget, cut
+from tests.fakes import FakeRasa
 from tests.stack import DeskThread
 
 CRAVING = "I have a strong craving right now"
@@ -87,7 +88,7 @@ def test_text_older_than_ten_minutes_is_not_sent_without_asking(
     expect(widget.own).to_contain_text([widget.label("waiting")])
     posted: list[Any] = []
     context.on("request", lambda request: posted.append(request.url) if request.url.endswith("/messages") else None)
-    widget.page.clock.pause_at(widget.page.evaluate("Date.now() + 11 * 60 * 1000"))
+    widget.page.clock.pause_at(widget.page.evaluate("Date.now() / 1000 + 11 * 60"))
     mend()
     widget.page.clock.resume()
     expect(widget.own).to_contain_text([widget.label("ask_send")])
@@ -100,6 +101,28 @@ def test_text_older_than_ten_minutes_is_not_sent_without_asking(
         widget.button("discard").click()
         expect(widget.own).to_have_count(0)
         assert posted == []
+
+
+def test_the_reply_to_a_first_message_whose_answer_is_lost_comes_however_late(
+    start_desk: Callable[..., DeskThread], fake_rasa: FakeRasa, context: BrowserContext
+) -> None:
+    desk = start_desk(rasa_timeout_seconds=60)
+    desk.wait_for_record()
+    widget = Widget(context.new_page(), desk.url).visit().open()
+    expect(widget.bot).to_have_count(1)
+
+    def lose_once(route: Route) -> None:
+        context.unroute(MESSAGES)
+        route.fetch()
+        route.abort()
+
+    context.route(MESSAGES, lose_once)
+    fake_rasa.gate.clear()
+    with context.expect_event("response", lambda response: response.url.endswith("/api/me")):
+        widget.say(CRAVING)
+    expect(widget.own).to_contain_text([widget.label("sent")])
+    fake_rasa.gate.set()
+    expect(widget.bot).to_have_count(2)
 
 
 def test_a_lost_answer_doubles_nothing(visit: Visit, context: BrowserContext) -> None:

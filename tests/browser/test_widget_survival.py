@@ -105,7 +105,12 @@ def test_a_network_that_goes_and_comes(visit: Visit, context: BrowserContext, de
 
 
 def test_a_proxy_that_cuts_every_stream(proxy: Callable[..., Proxy], context: BrowserContext, desk_url: str) -> None:
-    widget = through(proxy(cut_after_seconds=0.7), context.new_page()).visit().open()
+    between = proxy()
+    widget = through(between, context.new_page()).visit().open()
+    expect(widget.bot).to_have_count(1)
+    between.cut_after_seconds = 0.7
+    between.set("closed")
+    between.set("pass")
     said = [CRAVING, SECOND, "what is methadone", "thank you"]
     streams = 0
 

@@ -276,8 +276,12 @@
       const here = round;
       const { data } = await api.request("GET", "/api/me", { token: session.token });
       if (here !== round) return;
-      (data.messages || []).forEach((message) => accept(message));
+      const messages = data.messages || [];
+      messages.forEach((message) => accept(message));
+      if (messages.length) session.begun = true; // the desk has the first message, though its answer was lost
+      save();
       up();
+      listen();
     }
 
     /** The stream does not work: read the record instead, for a proxy may refuse streams and nothing else. */

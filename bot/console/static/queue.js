@@ -23,21 +23,29 @@ export function startQueue() {
     filtered.textContent = hidden.length + " hidden by the filters" + (crises ? ", " + crises + " of them a waiting crisis" : "");
   }
 
+  let last = {}; // where the focus was in the rows
+  rows.addEventListener("focusin", ({ target }) => {
+    last = { id: target.closest(".row").dataset.id, isButton: target.tagName === "BUTTON" };
+  });
+
+  function focusLast() {
+    const row = [...rows.querySelectorAll(".row")].find((each) => each.dataset.id === last.id);
+    if (row) ((last.isButton && row.querySelector("button")) || row.querySelector("a")).focus();
+  }
+
   function draw(html) {
-    const held = document.activeElement && document.activeElement.closest && document.activeElement.closest(".row");
-    const id = held && held.dataset.id;
-    const wasButton = held && document.activeElement.tagName === "BUTTON";
+    const held = rows.contains(document.activeElement);
     rows.innerHTML = html;
-    for (const row of rows.querySelectorAll(".row")) {
-      if (!known.has(row.dataset.id)) row.classList.add("new");
-      if (row.dataset.id === id) ((wasButton && row.querySelector("button")) || row.querySelector("a")).focus();
-    }
+    for (const row of rows.querySelectorAll(".row")) if (!known.has(row.dataset.id)) row.classList.add("new");
+    if (held) focusLast();
     known = new Set([...rows.querySelectorAll(".row")].map((row) => row.dataset.id));
     showTimes(rows);
     tick();
     filter();
   }
 
+  // A dialog gives the focus back to where it was, which may have been drawn anew meanwhile.
+  addEventListener("close", () => document.activeElement === document.body && focusLast(), true);
   filters.addEventListener("change", filter);
   filters.addEventListener("submit", (event) => event.preventDefault());
   filter();

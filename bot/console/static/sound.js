@@ -20,12 +20,17 @@ function keep(value) {
   }
 }
 
-/** Returns `hear(alerts)`: alerts are [key, kind]; each key sounds once, waiting crises again every minute. */
+/**
+ * Returns `hear(alerts)`: alerts are [key, kind], all there are now; each key sounds once, waiting crises again every
+ * minute. A browser allows sound after the first click: what comes before sounds then, if it still waits.
+ */
 export function startSound() {
   const button = document.getElementById("sound");
   const notify = document.getElementById("notify");
   const announce = document.getElementById("announce");
   const heard = new Set();
+  const told = new Set();
+  let latest = [];
   let on = wanted();
   let context = null;
   let remindAt = 0;
@@ -39,11 +44,16 @@ export function startSound() {
   function wake() {
     if (!on) return;
     context = context || new AudioContext();
-    context.resume().then(show);
+    context.resume().then(() => {
+      show();
+      hear(latest);
+    });
   }
 
+  /** Whether it sounded, or is not to sound. */
   function play(kind) {
-    if (!on || !context || context.state !== "running") return;
+    if (!on) return true;
+    if (!context || context.state !== "running") return false;
     NOTES[kind].forEach((pitch, place) => {
       const start = context.currentTime + place * 0.22;
       const tone = context.createOscillator();
@@ -57,6 +67,7 @@ export function startSound() {
       tone.stop(start + 0.45);
     });
     document.body.dataset.sounded = String(Number(document.body.dataset.sounded || 0) + 1);
+    return true;
   }
 
   function tell(kind) {
@@ -82,19 +93,23 @@ export function startSound() {
   });
   show();
 
-  return {
-    hear(alerts) {
-      const fresh = alerts.filter(([key]) => !heard.has(key));
-      const urgent = ["danger", "crisis", "request", "wrote"].find((kind) => fresh.some((alert) => alert[1] === kind));
-      fresh.forEach(([key]) => heard.add(key));
-      if (urgent) {
-        play(urgent);
-        tell(urgent);
-        remindAt = Date.now() + REMIND_MS;
-      } else if (alerts.some(([, kind]) => kind === "crisis" || kind === "danger") && Date.now() > remindAt) {
-        play("crisis");
-        remindAt = Date.now() + REMIND_MS;
-      }
-    },
-  };
+  /** The most urgent kind of the alerts that are not among the `known` keys. */
+  function most(alerts, known) {
+    const fresh = alerts.filter(([key]) => !known.has(key));
+    return ["danger", "crisis", "request", "wrote"].find((kind) => fresh.some((alert) => alert[1] === kind));
+  }
+
+  function hear(alerts) {
+    latest = alerts;
+    const news = most(alerts, told);
+    if (news) tell(news);
+    alerts.forEach(([key]) => told.add(key));
+    const waits = alerts.some(([, kind]) => kind === "crisis" || kind === "danger") && Date.now() > remindAt;
+    const kind = most(alerts, heard) || (waits && "crisis");
+    if (!kind || !play(kind)) return;
+    alerts.forEach(([key]) => heard.add(key));
+    remindAt = Date.now() + REMIND_MS;
+  }
+
+  return { hear };
 }
