@@ -85,6 +85,8 @@ class Database:
             ):
                 return work(session)
         except DBAPIError as error:
+            if self.backend == "sqlite" and "readonly" in str(error.orig):
+                self.engine.dispose()  # a connection opened while the disk could only be read stays as it was opened
             raise StoreAway(f"the record does not answer ({type(error.orig).__name__})") from None
         except SQLAlchemyError as error:
             raise StoreAway(f"the record does not answer ({type(error).__name__})") from None
