@@ -20,7 +20,7 @@ class Counselor:
 
     def __init__(self, desk: DeskThread, name: str, given: Credentials) -> None:
         self.desk, self.name, self.given = desk, name, given
-        self.client = httpx.Client(base_url=desk.url, trust_env=False, headers={"accept": "text/html"})
+        self.client = httpx.Client(base_url=desk.url, timeout=30, trust_env=False, headers={"accept": "text/html"})
 
     def code(self) -> str:
         return pyotp.TOTP(self.given.totp_secret).at(self.desk.parts.desk.now())

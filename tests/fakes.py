@@ -8,11 +8,13 @@ import threading
 import uuid
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qs
 
+import httpx
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -92,13 +94,17 @@ class ThreadedServer:
 def wait_until(
     condition: Any, failure: str | Callable[[], str], timeout_seconds: float = 30.0, every_seconds: float = 0.02
 ) -> Any:
-    """Return the first true value of `condition()`; fail with `failure` when there is none in time."""
+    """Return the first true value of `condition()`; fail with `failure` when there is none in time.
+
+    A server that does not answer, or answers with an error the condition raises, is not there yet.
+    """
     import time
 
     end = time.monotonic() + timeout_seconds
     while time.monotonic() < end:
-        if value := condition():
-            return value
+        with suppress(httpx.HTTPError):
+            if value := condition():
+                return value
         time.sleep(every_seconds)
     raise AssertionError(failure() if callable(failure) else failure)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 import uuid
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
@@ -149,7 +149,10 @@ def late_reply(desk: DeskThread, monkeypatch: pytest.MonkeyPatch, words: str = "
 
 
 def settle(desk: DeskThread) -> None:
-    """Let a minute pass and the stuck ones be looked after."""
-    time.sleep(0.7)  # an API call in flight ends first
+    """Let a minute pass and the stuck ones be looked after, once every call to the provider that is under way ended."""
+    threads = desk.app.state.sender._sending
+    together = threading.Barrier(threads._max_workers)
+    for ended in [threads.submit(together.wait, 30) for _ in range(threads._max_workers)]:
+        ended.result()
     desk.parts.desk._clock.moved += timedelta(seconds=61)
     run_async(desk.app.state.sender.settle_stuck())

@@ -77,17 +77,20 @@ class Person:
 
     def record(self) -> list[dict[str, Any]]:
         """Return the whole conversation as the record has it."""
-        return list(self.client.get("/api/me", headers=self.headers).json()["messages"])
+        return list(self.client.get("/api/me", headers=self.headers).raise_for_status().json()["messages"])
 
 
 class DeskThread:
-    """A desk served in a thread of this process, beside whatever Rasa the settings name."""
+    """A desk served in a thread of this process, beside whatever Rasa the settings name.
+
+    Its record has longer to answer than a deployed one's: here it shares two cores with everything else.
+    """
 
     rasa: FakeRasa
 
     def __init__(self, clock: Clock, **settings: Any) -> None:
         port = free_port()
-        self.settings = Settings(port=port, **settings)
+        self.settings = Settings(port=port, **{"store_timeout_seconds": 10.0, **settings})
         make_keys(self.settings.home / "keys")
         self.app = create_app(self.settings, clock=clock)
         self.parts = self.app.state.parts
@@ -98,7 +101,7 @@ class DeskThread:
         return Person(self.url, language)
 
     def ready(self) -> dict[str, str]:
-        return dict(httpx.get(f"{self.url}/readyz", trust_env=False).json()["parts"])
+        return dict(httpx.get(f"{self.url}/readyz", timeout=30, trust_env=False).json()["parts"])
 
     def wait_for_record(self) -> None:
         wait_until(lambda: self.ready()["store"] == "ok", "the record did not come up")

@@ -20,11 +20,17 @@ def add_one(session: Session) -> None:
     session.execute(text("update counters set value = value + 1"))
 
 
+def prepared(url: str, timeout_seconds: float) -> Database:
+    patient = Database(url, 30.0)
+    patient.migrate()
+    patient.call(lambda session: session.execute(text(BEGUN)))
+    patient.close()
+    return Database(url, timeout_seconds)
+
+
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url, 0.3)
-    database.migrate()
-    database.call(lambda session: session.execute(text(BEGUN)))
+    database = prepared(database_url, 0.3)
     yield database
     database.close()
 
@@ -40,9 +46,7 @@ def test_work_that_only_reads_sees_one_moment(database: Database) -> None:
 
 
 def test_a_machine_that_vanishes_in_a_transaction_holds_nobody_up_for_long(postgres_url: str) -> None:
-    database, vanished = Database(postgres_url, 0.3), Database(postgres_url, 0.3)
-    database.migrate()
-    database.call(lambda session: session.execute(text(BEGUN)))
+    database, vanished = prepared(postgres_url, 0.3), Database(postgres_url, 1.0)
     held = vanished.engine.connect()
     held.execute(text("update counters set value = 7"))
 

@@ -104,7 +104,7 @@ def test_what_a_counselor_does_at_one_desk_reaches_the_person_at_the_other(
         ear.seconds_to("event: standing", time.monotonic())
         since = time.monotonic()
         counselor.act(person, "claim")
-        assert ear.seconds_to("counselor-joined", since) < 2 * SECONDS
+        assert ear.seconds_to("counselor-joined", since) < 10, "the record is read again after 1000 s: a hint came"
         counselor.act(person, "typing")
         ear.seconds_to("event: counselor_typing", since)
         counselor.act(person, "reply", text="I am here with you.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import threading
 import time
@@ -172,7 +173,7 @@ def test_a_counselor_takes_over_from_a_console_beside_the_desks(replicas: Replic
     assert "Mia" in other.act(person, "claim").text
 
 
-@pytest.mark.parametrize(("fault", "broken"), [("failing", 0), ("hung", 1)])
+@pytest.mark.parametrize(("fault", "broken"), [("failing", 0), ("hung", 0)])
 def test_a_rasa_that_is_gone_is_passed_over_within_the_turn(
     replicas: Replicas, rasas: list[FakeRasa], fault: str, broken: int
 ) -> None:
@@ -181,12 +182,17 @@ def test_a_rasa_that_is_gone_is_passed_over_within_the_turn(
         rasas[broken].gate.clear()
     else:
         rasas[broken].status = 500
-    for person in people:
-        began = time.monotonic()
-        replies = person.say("hello")
+    said = itertools.count()
+
+    def is_asked() -> bool:
+        """Say something more until the broken one was asked: after an earlier fault it rests for some seconds."""
+        number, began = next(said), time.monotonic()
+        replies = people[number % len(people)].say("hello")
         assert not any(reply["item"].startswith("system/") for reply in replies), replies
         assert time.monotonic() - began < TURN_SECONDS
-    assert rasas[broken].turns, "the broken one was not asked"
+        return number >= len(people) and bool(rasas[broken].turns)
+
+    wait_until(is_asked, "the broken one was not asked", every_seconds=0.4)
     assert len(rasas[1 - broken].turns) >= len(people)
     assert replicas.parts("desk-1")["rasa"] == "ok"
     metrics = httpx.get(replicas.address("desk-1") + "/metrics", trust_env=False).text

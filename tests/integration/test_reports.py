@@ -55,7 +55,7 @@ def test_flags_outcomes_waits_and_content_are_counted(desk: DeskThread) -> None:
     for person in others:
         assert person.say(OTHER_CRISIS)[0]["card"]
         person.say("i want to use so bad")
-    clock.moved += timedelta(seconds=60)
+    clock.moved += timedelta(seconds=600)
     for person in people:
         counselor.act(person, "claim")
         counselor.act(person, "close", outcome="reached")
@@ -71,7 +71,7 @@ def test_flags_outcomes_waits_and_content_are_counted(desk: DeskThread) -> None:
     assert found["outcomes", "reached"] == "6"
     assert found["outcomes", "hotline"] == "5"
     assert found["wait_crisis", "flags"] == "6"
-    assert 58 <= int(found["wait_crisis", "median"]) <= 75
+    assert 598 <= int(found["wait_crisis", "median"]) <= 900
     assert ("wait_crisis", "p90") not in found, "too few for it"
     assert found["heard_by", "guard"] == "11"
     assert found["cards", "overdose"] == "5"

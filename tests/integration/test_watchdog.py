@@ -277,10 +277,10 @@ def test_a_notice_taken_by_a_desk_that_dies_is_sent_by_another_when_the_lease_is
     assert run_async(desk.parts.watch.take(waiting, "webhook", now, LEASE)) is not None  # and then it is killed
     look(desk)
     assert hook.got == []
-    clock.moved += timedelta(seconds=29)
+    clock.moved += LEASE / 2
     look(desk)
     assert hook.got == []
-    clock.moved += timedelta(seconds=2)
+    clock.moved += LEASE / 2 + timedelta(seconds=1)
     look(desk)
     assert len(hook.got) == 1
 
@@ -452,7 +452,7 @@ def test_with_real_clocks_web_and_phone_are_told_and_the_owner_once(
         assert "988" in phone.text(CRISIS)[0]
         assert "Text" in " ".join(hurt.text("my husband hits me and i am scared of him tonight"))
         told = next(each for each in person.stream(timeout_seconds=20) if each["item"] == "people/nobody-yet")
-        assert (datetime.now(UTC) - at).total_seconds() < 6
+        assert (datetime.now(UTC) - at).total_seconds() < 15
         assert told["in_reply_to"] is None
         sent = wait_until(lambda: [b for b in twilio.bodies(phone.number) if "No counselor has joined" in b], "no text")
         assert len(sent) == 1

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from bot.desk.tokens import Tokens
 from bot.store.cipher import read_keys
-from tests.fakes import run_async
+from tests.fakes import run_async, wait_until
 from tests.stack import DeskThread, Person
 
 CRISIS = "i want to kill myself"
@@ -108,9 +108,9 @@ def test_a_body_that_never_ends_is_assessed_as_far_as_it_came(
 
 def test_the_rate_limit_spares_a_crisis(desk: DeskThread) -> None:
     person = desk.person()
-    statuses = [person.post("hello").status_code for _ in range(35)]
-    assert statuses[:30] == [202] * 30
-    assert 429 in statuses
+    statuses = [person.post("hello").status_code for _ in range(30)]
+    assert statuses == [202] * 30
+    wait_until(lambda: person.post("hello").status_code == 429, "there is no limit", every_seconds=0)
     answer = person.post(CRISIS)
     assert answer.status_code == 202
     assert answer.json()["replies"][0]["card"]
@@ -276,9 +276,9 @@ def test_open_flags_and_parts_show_in_the_metrics(desk: DeskThread) -> None:
 
 
 def test_readiness_says_per_part_what_is_up(desk: DeskThread) -> None:
+    wait_until(lambda: desk.ready()["rasa"] == "ok", "Rasa is not seen")
     parts = desk.ready()
     assert parts["store"] == "ok"
-    assert parts["rasa"] == "ok"
     assert set(parts) >= {"guard_rules", "guard_classifier", "content", "store", "rasa"}
 
 

@@ -29,40 +29,50 @@ def nothing(_: Stack) -> Iterator[None]:
 @contextmanager
 def rasa_killed(stack: Stack) -> Iterator[None]:
     stack.supervisorctl("stop", "rasa")
-    yield
-    stack.supervisorctl("start", "rasa")
-    stack.wait_ready()
+    try:
+        yield
+    finally:
+        stack.supervisorctl("start", "rasa")
+        stack.wait_ready()
 
 
 @contextmanager
 def rasa_hung(stack: Stack) -> Iterator[None]:
     pid = stack.signal("rasa", signal.SIGSTOP)
-    yield
-    os.kill(pid, signal.SIGCONT)
-    stack.wait_ready()
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+        stack.wait_ready()
 
 
 @contextmanager
 def actions_gone(stack: Stack) -> Iterator[None]:
     stack.supervisorctl("stop", "actions")
-    yield
-    stack.supervisorctl("start", "actions")
+    try:
+        yield
+    finally:
+        stack.supervisorctl("start", "actions")
 
 
 @contextmanager
 def actions_hung(stack: Stack) -> Iterator[None]:
     pid = stack.signal("actions", signal.SIGSTOP)
-    yield
-    os.kill(pid, signal.SIGCONT)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager
 def database_locked(stack: Stack) -> Iterator[None]:
     holder = sqlite3.connect(stack.home / "handrail.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
-    yield
-    holder.execute("ROLLBACK")
-    holder.close()
+    try:
+        yield
+    finally:
+        holder.execute("ROLLBACK")
+        holder.close()
 
 
 @contextmanager
@@ -71,8 +81,10 @@ def database_read_only(stack: Stack) -> Iterator[None]:
     # the supervisor's logs sit on the same file system and are open for writing, so the remount is by bind
     subprocess.run(["mount", "--bind", stack.home, stack.home], check=True)
     subprocess.run(["mount", "-o", "remount,ro,bind", stack.home], check=True)
-    yield
-    subprocess.run(["umount", stack.home], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", stack.home], check=True)  # a connection may be open through it
 
 
 @contextmanager
@@ -85,8 +97,10 @@ def disk_full(stack: Stack) -> Iterator[None]:
     with filler.open("ab", buffering=0) as file, suppress(OSError):
         while True:
             file.write(b"\0")
-    yield
-    filler.unlink()
+    try:
+        yield
+    finally:
+        filler.unlink()
 
 
 @contextmanager
@@ -117,7 +131,7 @@ class Proxy:
 
     def __init__(self, host: str, port: int, cut_after_seconds: float | None = None) -> None:
         self.target = (host, port)
-        self._cut_after_seconds = cut_after_seconds
+        self.cut_after_seconds = cut_after_seconds
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.mode = "pass"
@@ -143,8 +157,8 @@ class Proxy:
                     client.close()
                     continue
                 self._open += [client, server]
-                if self._cut_after_seconds:
-                    threading.Timer(self._cut_after_seconds, self._end, ([client, server],)).start()
+                if self.cut_after_seconds:
+                    threading.Timer(self.cut_after_seconds, self._end, ([client, server],)).start()
                 for one, other in ((client, server), (server, client)):
                     threading.Thread(target=self._pump, args=(one, other), daemon=True).start()
 

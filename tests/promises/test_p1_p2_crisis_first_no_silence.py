@@ -26,8 +26,10 @@ REPLY_SECONDS = 8.0
 @contextmanager
 def postgres(mode: str, stack: Stack) -> Iterator[None]:
     stack.proxy.set(mode)
-    yield
-    stack.proxy.set("pass")
+    try:
+        yield
+    finally:
+        stack.proxy.set("pass")
     stack.wait_ready("store")
 
 
@@ -151,6 +153,7 @@ def test_without_a_model_and_while_starting(tmp_path) -> None:
         wait_until(lambda: bool(stack.parts()), "the desk did not start", 150)
         seconds = time.monotonic() - stack.started_at
         check(stack, "en")
+        stack.wait_ready("store")
         ordinary, _ = replies_in_time(stack.person(), ORDINARY["en"], REPLY_SECONDS)
         assert ordinary[0]["item"] == "system/waking-up"
         print(f"\nfirst answer {seconds:.1f} s after `handrail serve`")

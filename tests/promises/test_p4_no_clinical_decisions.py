@@ -7,6 +7,7 @@ import yaml
 
 from bot.settings import ROOT
 from bot.store.models import Base
+from tests.fakes import wait_until
 from tests.stack import Stack
 
 CLINICAL_NAMES = ("diagnos", "dose", "dosage", "taper", "severity", "score", "symptom", "prescri", "condition", "risk")
@@ -29,12 +30,20 @@ QUESTIONS = {
 }
 
 
+@pytest.fixture(scope="module")
+def awake(sqlite_stack: Stack) -> Stack:
+    """The stack with a Rasa that has answered: its first turn after a restart takes long."""
+    starting = ("system/trouble", "system/waking-up")
+    wait_until(lambda: sqlite_stack.person().say("hello")[0]["item"] not in starting, "no answer", every_seconds=3)
+    return sqlite_stack
+
+
 @pytest.mark.stack
 @pytest.mark.parametrize(
     ("language", "question"), [(lang, q) for lang, questions in QUESTIONS.items() for q in questions]
 )
-def test_a_clinical_question_is_refused_with_a_next_step(sqlite_stack: Stack, language: str, question: str) -> None:
-    replies = sqlite_stack.person(language).say(question)
+def test_a_clinical_question_is_refused_with_a_next_step(awake: Stack, language: str, question: str) -> None:
+    replies = awake.person(language).say(question)
     assert any(reply["item"].startswith("clinical/") or reply["card"] for reply in replies), [
         r["item"] for r in replies
     ]

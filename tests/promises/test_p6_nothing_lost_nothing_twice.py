@@ -122,6 +122,7 @@ def test_a_reply_that_is_late_becomes_the_late_notice(
     first.wait_for_record()
     person = first.person()
     sequence = person.post("are you there").json()["sequence"]
+    wait_until(fake_rasa.asked.is_set, "the turn did not begin")
     first.stop(crash=True)
     fake_rasa.gate.set()
     asked = len(fake_rasa.turns)
@@ -163,11 +164,12 @@ def test_two_desks_on_one_record_answer_once(
     start_desk: Callable[..., DeskThread], fake_rasa, database_url: str
 ) -> None:
     fake_rasa.gate.clear()
-    one = start_desk(database_url=database_url)
+    given = {"database_url": database_url, "rasa_timeout_seconds": 60}  # the second desk starts meanwhile
+    one = start_desk(**given)
     one.wait_for_record()
     person = one.person()
     sequence = person.post("are you there").json()["sequence"]
-    other = start_desk(database_url=database_url)
+    other = start_desk(**given)
     wait_until(lambda: len(fake_rasa.turns) >= 2, "the second desk did not take the turn too")
     fake_rasa.gate.set()
     wait_until(lambda: not one.parts.desk._tasks and not other.parts.desk._tasks, "a turn did not end")
