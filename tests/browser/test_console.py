@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -134,6 +135,18 @@ def test_the_loser_of_a_claim_is_told_who_and_a_draft_survives_losing_the_voice(
     lee.page.get_by_role("button", name="Transfer").click()
     expect(ann.page.get_by_text("You had written: half a sentence")).to_be_visible()
     expect(lee.page.get_by_text("You are speaking.")).to_be_visible()
+
+
+def test_what_comes_before_the_first_click_sounds_with_it(console, person: Widget) -> None:  # type: ignore[no-untyped-def]
+    zoe = console("zoe-has-not-clicked")
+    zoe.page.goto(zoe.page.url)
+    expect(zoe.page.locator("#line")).to_have_text("Live")
+    person.say(CRISIS)
+    expect(zoe.page).to_have_title(re.compile(r"^\(\d+\) Queue"))
+    expect(zoe.page.locator("#announce")).not_to_be_empty()
+    assert zoe.page.locator("body").get_attribute("data-sounded") is None
+    zoe.page.get_by_role("heading", name="Queue").click()
+    expect(zoe.page.locator("body")).to_have_attribute("data-sounded", "1")
 
 
 def test_who_asks_sees_a_place_a_name_and_that_somebody_writes(console, person: Widget, desk: DeskThread) -> None:  # type: ignore[no-untyped-def]

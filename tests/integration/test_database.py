@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -63,3 +64,13 @@ def test_a_machine_that_vanishes_in_a_transaction_holds_nobody_up_for_long(postg
     held.invalidate()
     for each in (database, vanished):
         each.close()
+
+
+def test_a_connection_that_was_opened_while_the_disk_could_only_be_read_is_dropped(tmp_path: Path) -> None:
+    database = prepared(f"sqlite:///{tmp_path / 'handrail.db'}", 10.0)
+    database.call(lambda session: session.execute(text("pragma query_only = on")))  # refuses writes in the same words
+    with pytest.raises(StoreAway):
+        database.call(add_one)
+    database.call(add_one)
+    assert database.call(lambda session: session.scalar(LOOK)) == 2
+    database.close()

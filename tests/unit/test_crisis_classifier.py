@@ -74,6 +74,11 @@ def test_hears_a_disclosure_split_over_messages(guard):
     assert guard.assess("my life", "en", recent).category == "suicide"
 
 
+@pytest.mark.parametrize("text", ["tonight", "my life", "Life.", "my kids", "mi vida", "esta noche"])
+def test_a_word_or_two_that_say_nothing_are_no_crisis(guard, text):
+    assert guard.assess(text, None).category is None
+
+
 def test_the_same_text_again_is_no_split_disclosure(classifier):
     text = "I am driving and will reply later"
     assert classifier._join(prepare(text), [text, text]) == ("", "")
