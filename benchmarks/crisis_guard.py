@@ -213,7 +213,8 @@ def measure_speed(guard: Guard, texts: Sequence[str]) -> tuple[float, float]:
 def measure_start() -> dict[str, float]:
     """Load rules, then the classifier, in a fresh process: seconds until each is ready, and megabytes at its peak.
 
-    The peak is the process's own: what getrusage gives begins with its parent's.
+    In the desk's own environment: the one this runs in may hold torch, which spaCy imports when it is there. The peak
+    is the process's own: what getrusage gives begins with its parent's.
     """
     code = (
         "import json, pathlib, re, time; began = time.monotonic()\n"
@@ -224,7 +225,10 @@ def measure_start() -> dict[str, float]:
         "peak = re.search(r'VmHWM:\\s+(\\d+)', pathlib.Path('/proc/self/status').read_text())\n"
         "print(json.dumps([first, last, int(peak[1]) / 1024]))"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    desk = ROOT / ".venv" / "app" / "bin" / "python"
+    run = subprocess.run(
+        [desk if desk.exists() else sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     first, last, megabytes = json.loads(run.stdout)
     return {"rules": first, "all": last, "megabytes": megabytes}
 
