@@ -103,6 +103,17 @@ def test_text_older_than_ten_minutes_is_not_sent_without_asking(
         assert posted == []
 
 
+def lose_one_answer(context: BrowserContext) -> None:
+    """Let the next message reach the desk, and its answer nobody."""
+
+    def lose(route: Route) -> None:
+        context.unroute(MESSAGES)
+        route.fetch()
+        route.abort()
+
+    context.route(MESSAGES, lose)
+
+
 def test_the_reply_to_a_first_message_whose_answer_is_lost_comes_however_late(
     start_desk: Callable[..., DeskThread], fake_rasa: FakeRasa, context: BrowserContext
 ) -> None:
@@ -111,12 +122,7 @@ def test_the_reply_to_a_first_message_whose_answer_is_lost_comes_however_late(
     widget = Widget(context.new_page(), desk.url).visit().open()
     expect(widget.bot).to_have_count(1)
 
-    def lose_once(route: Route) -> None:
-        context.unroute(MESSAGES)
-        route.fetch()
-        route.abort()
-
-    context.route(MESSAGES, lose_once)
+    lose_one_answer(context)
     fake_rasa.gate.clear()
     with context.expect_event("response", lambda response: response.url.endswith("/api/me")):
         widget.say(CRAVING)
@@ -129,12 +135,7 @@ def test_a_lost_answer_doubles_nothing(visit: Visit, context: BrowserContext) ->
     widget = visit().open()
     expect(widget.bot).to_have_count(1)
 
-    def lose_once(route: Route) -> None:
-        context.unroute(MESSAGES)
-        route.fetch()
-        route.abort()
-
-    context.route(MESSAGES, lose_once)
+    lose_one_answer(context)
     widget.say(CRAVING)
     expect(widget.own).to_contain_text([widget.label("sent")])
     expect(widget.page.locator(".message.bot")).to_have_count(2)
