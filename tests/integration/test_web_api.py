@@ -119,7 +119,7 @@ def test_the_rate_limit_spares_a_crisis(desk: DeskThread) -> None:
 def test_when_too_many_wait_a_message_gets_busy_and_a_crisis_passes(
     start_desk: Callable[..., DeskThread], tmp_path: Path
 ) -> None:
-    desk = start_desk(messages_waiting=1)
+    desk = start_desk(messages_waiting=1, store_timeout_seconds=1.5)
     desk.wait_for_record()
     people = [desk.person() for _ in range(20)]
     frightened = desk.person()

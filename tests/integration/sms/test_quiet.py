@@ -210,7 +210,7 @@ def test_a_first_word_that_opts_out_is_no_consent(desk: DeskThread, phone: Phone
 def test_what_was_said_while_the_record_was_away_is_recorded_as_it_was(
     start_desk: Callable[..., DeskThread], twilio: FakeTwilio, tmp_path: Path
 ) -> None:
-    desk = start_desk(**settings_for(twilio))
+    desk = start_desk(**settings_for(twilio), store_timeout_seconds=1.5)
     desk.wait_for_record()
     leaving, hurt = Phone(desk), Phone(desk)
     with closing(sqlite3.connect(tmp_path / "home" / "handrail.db", isolation_level=None)) as holder:

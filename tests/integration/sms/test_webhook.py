@@ -114,7 +114,7 @@ def test_what_is_late_for_the_webhook_goes_through_the_outbox(
 def test_with_the_record_away_a_crisis_gets_its_card_and_the_rest_a_reviewed_reply(
     start_desk: Callable[..., DeskThread], twilio: FakeTwilio, tmp_path: Path
 ) -> None:
-    desk = start_desk(**settings_for(twilio))
+    desk = start_desk(**settings_for(twilio), store_timeout_seconds=1.5)
     desk.wait_for_record()
     stranger, frightened, leaving = Phone(desk), Phone(desk), Phone(desk)
     with closing(sqlite3.connect(tmp_path / "home" / "handrail.db", isolation_level=None)) as holder:
@@ -447,7 +447,7 @@ def test_a_new_key_seals_the_number_too(desk: DeskThread, monkeypatch: pytest.Mo
 def test_neither_number_nor_words_are_readable_on_disk_or_in_logs(
     start_desk: Callable[..., DeskThread], twilio: FakeTwilio, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    desk = start_desk(**settings_for(twilio))
+    desk = start_desk(**settings_for(twilio), store_timeout_seconds=1.5)
     desk.wait_for_record()
     phone = Phone(desk)
     words = "quetzalcoatl street is where i get the cravings"
