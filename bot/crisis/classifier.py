@@ -31,8 +31,8 @@ LONGEST_TEXT = 8_000  # characters; of a longer text the first and the last half
 WINDOW_TOKENS = 96
 MOST_WINDOWS = 8
 JOINED_WORDS = 30  # more words than this are no split disclosure: each part speaks for itself
-# Log-odds of the n-grams below which joined texts are not shown to the encoder: half of its work for most messages. Of
-# 91 crises cut in three that were found joined and in no part, all were above -3 (model/README.md).
+# Log-odds of the n-grams below which joined texts are not shown to the encoder: half of its work for most messages. All
+# crises cut in three that were found joined and in no part had -3 or more (model/README.md has the figures).
 UNLIKELY = -4.0
 # A word or two the encoder never learnt tell it little ("tonight", "my life"), so that it must be surer: by number of
 # words. Of 54 such crises in our own messages none is lost by it; the rules know the words that say it all.

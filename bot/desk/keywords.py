@@ -111,15 +111,12 @@ def is_number(text: str) -> bool:
     return A_NUMBER.fullmatch(plain(text)) is not None
 
 
-def zip_code(text: str) -> str | None:
-    """Return the five digits of the ZIP code in a text, when there is one and no other."""
-    found = ZIP_CODE.findall(text)
-    return found[0] if len(found) == 1 else None
-
-
-def is_zip_code(text: str) -> bool:
-    """Whether a text is nothing but a ZIP code."""
-    return ZIP_CODE.fullmatch(text.strip(" .!?")) is not None
+def zip_code(text: str, *, alone: bool = False) -> str | None:
+    """Return the five digits of the one ZIP code in a text; with `alone`, of a text that is nothing else."""
+    found = list(ZIP_CODE.finditer(text))
+    if len(found) != 1 or (alone and found[0][0] != text.strip(" .!?")):
+        return None
+    return found[0][1]
 
 
 def is_yes(text: str) -> bool:

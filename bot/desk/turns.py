@@ -91,8 +91,8 @@ class Turns:
             return self._turn(pending, ["counselor_requested"], requests_counselor=True)
         if keywords.says_safe(text) and asks_if_safe(pending.context) in SAFE_MEANS_SELF:
             return self._turn(pending, ["safe_now"])
-        if keywords.is_zip_code(text) and item.startswith("treatment/find-help"):
-            return self._turn(pending, [self._near(pending)], variables={ZIP: keywords.zip_code(text) or ""})
+        if item.startswith("treatment/find-help") and (zip_code := keywords.zip_code(text, alone=True)):
+            return self._turn(pending, [self._near(pending)], variables={ZIP: zip_code})
         if keywords.is_number(text) and not item.startswith("plan/"):
             return self._turn(pending, ["fallback"])
         return None
@@ -130,8 +130,7 @@ class Turns:
             variables = {name: str(given.get(name.removeprefix("plan.")) or "") for name in PLAN_VARIABLES}
         if "set_language" in effects:
             language = effects["set_language"].get("language")
-        zip_code = keywords.zip_code(pending.body["text"]) if "text" in pending.body else None
-        if FIND_HELP in references and zip_code:
+        if FIND_HELP in references and (zip_code := keywords.zip_code(pending.body.get("text", ""))):
             references[references.index(FIND_HELP)], variables = self._near(pending), {ZIP: zip_code}
         if not references:
             return self._turn(pending, ["trouble"], state=answer.state), "empty"

@@ -25,7 +25,7 @@ from tests.conftest import fresh_postgres
 from tests.counselors import CRISIS, Counselor
 from tests.fakes import FakeRasa, FakeTwilio, wait_until
 from tests.phone import Phone, settings_for
-from tests.promises.test_p6_nothing_lost_nothing_twice import Writer, lost_or_doubled
+from tests.promises.test_p6_nothing_lost_nothing_twice import Writer, expect_nothing_lost_or_doubled
 from tests.replicas import Replicas
 from tests.stack import Person, free_port
 
@@ -227,13 +227,7 @@ def test_a_rolling_restart_loses_and_doubles_nothing(replicas: Replicas) -> None
         replicas.end(name, how)
         replicas.start(name)
     stop.set()
-    for writer in people:
-        writer.join(30)
-        wait_until(
-            lambda writer=writer: lost_or_doubled(writer) == (0, 0, 0),
-            lambda writer=writer: str(lost_or_doubled(writer)),
-            30,
-        )
+    expect_nothing_lost_or_doubled(people, 30)
     assert all(writer.acknowledged for writer in people)
 
 
@@ -270,12 +264,6 @@ def test_two_of_everything_with_real_rasas_under_kills(postgres_server: str, tmp
             for kind in ("desk", "console", "actions", "rasa"):
                 running.restart(kind)
             stop.set()
-            for writer in people:
-                writer.join(30)
-                wait_until(
-                    lambda writer=writer: lost_or_doubled(writer) == (0, 0, 0),
-                    lambda writer=writer: str(lost_or_doubled(writer)),
-                    60,
-                )
+            expect_nothing_lost_or_doubled(people)
         finally:
             running.stop()

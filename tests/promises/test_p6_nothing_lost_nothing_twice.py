@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import httpx
@@ -59,16 +59,20 @@ def kill_under_load(stack: Stack, kills: int, writers: int) -> None:
         if program == "desk":
             wait_until(stack.parts, "the desk did not come back", 90)
     stop.set()
+    stack.wait_ready()
+    expect_nothing_lost_or_doubled(people)
+    assert sum(len(writer.acknowledged) for writer in people) > kills
+
+
+def expect_nothing_lost_or_doubled(people: Sequence[Writer], timeout_seconds: float = 60.0) -> None:
+    """Let writers that were told to stop end, and wait until each has everything that was acknowledged, once."""
     for writer in people:
         writer.join(30)
-    stack.wait_ready()
-    for writer in people:
         wait_until(
             lambda writer=writer: lost_or_doubled(writer) == (0, 0, 0),
             lambda writer=writer: str(lost_or_doubled(writer)),
-            60,
+            timeout_seconds,
         )
-    assert sum(len(writer.acknowledged) for writer in people) > kills
 
 
 def lost_or_doubled(writer: Writer) -> tuple[int, int, int]:
