@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -44,7 +44,8 @@ class Library:
         due: Mapping[str, date],
     ) -> None:
         self.country, self.problems = country, problems
-        self._hotlines, self._items = hotlines, {(item.id, item.language): item for item in items}
+        self._hotlines = hotlines
+        self._keep(items)
         self._due = dict(due)
         self._rendered: dict[tuple[str, str, str, int], tuple[str, str]] = {}
 
@@ -96,11 +97,18 @@ class Library:
             del self._due[file]
         if lines.FILE not in self._due:
             self._hotlines = None
-        self._items = {
-            key: item
-            for key, item in self._items.items()
-            if item.file in self._due and not unusable_line(item, self._hotlines)
-        }
+        kept = [item for item in self._items.values() if item.file in self._due]
+        self._keep([item for item in kept if not unusable_line(item, self._hotlines)])
+
+    def _keep(self, items: Sequence[Item]) -> None:
+        """Serve just these: by id and language, and by every name (id or topic) among those of this country."""
+        kept = {(item.id, item.language): item for item in items}
+        named: dict[str, list[Item]] = {}
+        for item in kept.values():
+            if item.country in (self.country, None):
+                for name in {item.id, *item.topics}:
+                    named.setdefault(name, []).append(item)
+        self._items, self._named = kept, named  # whole: other threads read them
 
     def due_within(self, days: int, now: datetime) -> int:
         """Return how many served texts must be reviewed again within so many days."""
@@ -134,7 +142,7 @@ class Library:
         those of this country before those of any, those a deployer turned on, and a fixed shuffle by `seed`. English
         stands in where the language has nothing.
         """
-        found = self._find(lambda item: reference in (item.id, *item.topics), language, channel)
+        found = self._find((reference,), language, channel)
         if not found:
             raise ContentMissing(f"nothing signed for {reference[:80]!r} on {channel}: run `handrail content check`")
         last_seen = {item_id: place for place, item_id in enumerate(seen, 1)}
@@ -265,28 +273,22 @@ class Library:
             return minimum_words(self.country, language)
         return self._hotlines.words(self.country, language)
 
-    def _find(self, matches: Callable[[Item], bool], language: str, channel: str) -> list[Item]:
-        """Return the matching items of this channel and country, in the language or else in English."""
-        fitting = [
-            item
-            for item in self._items.values()
-            if channel in item.fits and item.country in (self.country, None) and matches(item)
-        ]
+    def _find(self, names: Collection[str], language: str, channel: str) -> list[Item]:
+        """Return the items of these names for this channel and country, in the language or else in English."""
+        fitting = [item for name in names for item in self._named.get(name, ()) if channel in item.fits]
         own = [item for item in fitting if item.language == language]
         return own or [item for item in fitting if item.language == DEFAULT_LANGUAGE]
 
     def _card_item(self, category: str, about: str, language: str, channel: str) -> Item | None:
         """Return the best signed card, or None: in a language the minimum speaks, it comes before English."""
-        wanted = (about, "unclear")
-        names = (category, f"card/{category}")
 
-        def matches(item: Item) -> bool:
-            named = item.id in names or any(topic in names for topic in item.topics)
-            return item.is_card and named and any(each in item.about for each in wanted)
+        def cards(spoken: str) -> list[Item]:
+            named = self._find((category, f"card/{category}"), spoken, channel)
+            return [item for item in named if item.is_card and not {about, "unclear"}.isdisjoint(item.about)]
 
-        found = [item for item in self._find(matches, language, channel) if item.language == language]
+        found = [item for item in cards(language) if item.language == language]
         if not found and not speaks(language):
-            found = self._find(matches, DEFAULT_LANGUAGE, channel)
+            found = cards(DEFAULT_LANGUAGE)
         return min(found, key=lambda item: (about not in item.about, item.country is None, item.id), default=None)
 
     def _again_line(self, item: Item, channel: str, turn: int) -> Rendering:
