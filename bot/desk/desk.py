@@ -81,8 +81,9 @@ class Desk:
         self._guard, self._composer, self._record, self._spool = guard, composer, record, spool
         self._turns, self._intake, self._calm = turns, intake, calm
         self.signals, self.metrics, self._clock = signals, metrics, clock
-        # One thread: the encoder computes outside Python's lock, so the event loop goes on meanwhile.
-        self._assessing = ThreadPoolExecutor(1, "guard")
+        # One thread: the encoder computes outside Python's lock, so the event loop goes on meanwhile. A second one for
+        # plain words of danger, which wait behind nobody else's.
+        self._assessing, self._assessing_plain = ThreadPoolExecutor(1, "guard"), ThreadPoolExecutor(1, "guard-plain")
         self._recent: OrderedDict[str, deque[str]] = OrderedDict()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -99,8 +100,10 @@ class Desk:
 
     async def _assess_aside(self, text: str, language: str | None, recent: Sequence[str]) -> Decision:
         loop = asyncio.get_running_loop()
+        plain = not self._calm.idle and self._guard is not None and self._guard.hears_plainly(text)
+        thread = self._assessing_plain if plain else self._assessing
         with self._calm.assessing():
-            return await loop.run_in_executor(self._assessing, self._assess, text, language, tuple(recent))
+            return await loop.run_in_executor(thread, self._assess, text, language, tuple(recent))
 
     def _assess(self, text: str, language: str | None, recent: Sequence[str]) -> Decision:
         start = time.perf_counter()
@@ -284,13 +287,14 @@ class Desk:
         return self._clock.now()
 
     async def close(self, seconds: float = 0.0) -> None:
-        """Let the turns under way end, for so long at most, and let go of the guard's thread.
+        """Let the turns under way end, for so long at most, and let go of the guard's threads.
 
         What does not end in time another desk answers, or this one at its next start.
         """
         if self._tasks and seconds:
             await asyncio.wait(self._tasks, timeout=seconds)
-        self._assessing.shutdown(wait=False, cancel_futures=True)
+        for thread in (self._assessing, self._assessing_plain):
+            thread.shutdown(wait=False, cancel_futures=True)
 
     def bare_context(self, language: str) -> Context:
         """Return the context of somebody nothing is known about."""

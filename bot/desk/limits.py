@@ -53,6 +53,11 @@ class Calm:
         self._is_calm = asyncio.Event()
         self._is_calm.set()
 
+    @property
+    def idle(self) -> bool:
+        """Whether no message is being assessed."""
+        return not self._assessing
+
     @contextmanager
     def assessing(self) -> Iterator[None]:
         """Count one message that is being assessed, or waits for it."""

@@ -1,8 +1,9 @@
 """The turn through a running desk: record, Rasa's references rendered, cards, choices, effects, erasing."""
 
 import shutil
+import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ import httpx
 import pytest
 
 from bot.content import Library
+from bot.crisis.decision import Finding
 from bot.errors import StoreAway
 from tests.fakes import FakeRasa, MovedClock, run_async, wait_until
 from tests.stack import DeskThread, Person
@@ -87,6 +89,34 @@ def test_a_crisis_is_answered_in_the_answer_without_rasa(desk: DeskThread, fake_
     assert answer["replies"][0]["card"]
     assert "988" in answer["replies"][0]["text"]
     assert fake_rasa.turns == []
+
+
+class Held:
+    """A classifier that thinks about one message until it is let go."""
+
+    def __init__(self, slow: str) -> None:
+        self._slow, self.is_at_it, self.let_go = slow, threading.Event(), threading.Event()
+
+    def classify(self, text: str, recent: Sequence[str]) -> list[Finding]:
+        if text == self._slow:
+            self.is_at_it.set()
+            self.let_go.wait(30)
+        return []
+
+
+def test_plain_words_of_danger_wait_behind_nobody(desk: DeskThread, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = Held("there is a lot to think about in this one")
+    monkeypatch.setattr(desk.parts.guard, "_classifier", held)
+    other, person = desk.person(), desk.person()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(other.post, "there is a lot to think about in this one")
+        try:
+            assert held.is_at_it.wait(10)
+            assert person.post(CRISIS).json()["flagged"]
+            assert not waiting.done()
+        finally:
+            held.let_go.set()
+        assert waiting.result().status_code == 202
 
 
 def test_the_card_shows_once_then_one_line_with_the_number(desk: DeskThread) -> None:

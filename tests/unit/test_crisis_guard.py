@@ -54,6 +54,25 @@ def test_broken_classifier_leaves_the_rules_answering() -> None:
     assert guard.health()["classifier"].startswith("failed")
 
 
+@pytest.mark.parametrize(
+    ("text", "heard"),
+    [
+        ("i am going to kill myself", True),
+        ("hes not breathing", True),
+        ("the cravings are bad tonight", False),
+        ("i'm not suicidal, just tired", False),
+        ("hes not breathing" + " and we are at my sister's house" * 20, False),  # long: not looked at twice
+    ],
+)
+def test_plain_words_of_danger_are_heard_at_once(text: str, heard: bool) -> None:
+    assert GUARD.hears_plainly(text) is heard
+
+
+def test_a_guard_with_broken_rules_hears_nothing_at_once_and_does_not_raise() -> None:
+    assert not Guard(Broken()).hears_plainly("hes not breathing")  # type: ignore[arg-type]
+    assert not Guard(None).hears_plainly("hes not breathing")
+
+
 def test_classifier_speaks_where_rules_are_silent() -> None:
     decision = Guard(Rulebook.load(RULES_FOLDER), Certain()).assess("something indirect", "en")
     assert (decision.category, decision.about, decision.why) == ("violence", "self", ("classifier",))
