@@ -18,7 +18,7 @@ LAYERS = {  # room: the rooms of `bot` it may import
     "assistant": {"assistant"},
 }
 PURE = ("crisis", "content")
-IMPURE = ("fastapi", "starlette", "sqlalchemy", "httpx", "uvicorn", "requests", "socket", "subprocess")
+IMPURE = ("fastapi", "starlette", "sqlalchemy", "httpx", "aiohttp", "uvicorn", "requests", "socket", "subprocess")
 
 
 def imports_of(path: Path) -> set[str]:
