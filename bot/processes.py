@@ -54,7 +54,7 @@ def train(settings: Settings, say: Say, *, force: bool = False) -> bool:
         return False
     if not RASA_BIN.exists():
         raise SettingsError("the Rasa environment is missing; `make rasa-env` makes it")
-    say("Training the Rasa model (about a minute; again only when what it is made from changes) ...")
+    say("Training the Rasa model (a few minutes; again only when what it is made from changes) ...")
     fresh = target.parent / "fresh"
     shutil.rmtree(fresh, ignore_errors=True)
     command = [str(RASA_BIN), "train", "--fixed-model-name", MODEL, "--out", str(fresh)]

@@ -11,11 +11,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import rasa.core.actions.action
+import rasa.core.processor
 from rasa.core.channels.channel import InputChannel, OutputChannel, UserMessage
 from sanic import Blueprint
 from sanic.request import Request
 from sanic.response import HTTPResponse, json
 
+from bot.assistant.runner import PlannedGraphRunner
 from bot.assistant.state import StateError, current_tracker, read_state, write_state
 
 ACTION_TIMEOUT_SECONDS = 2.5
@@ -26,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 # Rasa reads this module-level name for each action call; its own value, 300 s, would block the conversation.
 rasa.core.actions.action.DEFAULT_REQUEST_TIMEOUT = ACTION_TIMEOUT_SECONDS
+# And this one when it loads the model, which is after the channels.
+rasa.core.processor.DaskGraphRunner = PlannedGraphRunner
 
 
 class References(OutputChannel):

@@ -11,14 +11,28 @@ from bot.processes import RASA_BIN, model_path, rasa_environment
 from bot.settings import ROOT, Settings
 
 
+def trained_model() -> Path:
+    """Return the model the tests use."""
+    models = os.environ.get("HANDRAIL_TEST_MODELS")
+    return Path(models) / "handrail.tar.gz" if models else model_path(Settings())
+
+
 def test_rasa_predicts_every_step_of_every_story(tmp_path: Path) -> None:
     stories = tmp_path / "stories"
     stories.mkdir()
     for path in Path(__file__).parent.glob("test_*.yml"):
         shutil.copy(path, stories)
-    models = os.environ.get("HANDRAIL_TEST_MODELS")
-    model = Path(models) / "handrail.tar.gz" if models else model_path(Settings())
-    command = [RASA_BIN, "test", "core", "--model", model, "--stories", stories, "--out", tmp_path / "results"]
+    command = [
+        RASA_BIN,
+        "test",
+        "core",
+        "--model",
+        trained_model(),
+        "--stories",
+        stories,
+        "--out",
+        tmp_path / "results",
+    ]
     command += ["--e2e", "--fail-on-prediction-errors", "--no-plot"]
     settings = Settings()
     done = subprocess.run(
