@@ -349,7 +349,7 @@ def fit_words(messages: Sequence[Message], out: Path) -> None:
 def settle(out: Path, base: Base, held: Sequence[Message], intents: Sequence[str]) -> None:
     """Write settings.json with the shipped thresholds; print what others would do to the messages held back."""
     settings = {"labels": LABELS, "intents": intents, "first": base.first, "last": base.last,
-                "thresholds": {"crisis": 0.41, "joined": 0.7, "concern": 0.5}}  # fmt: skip
+                "thresholds": {"crisis": 0.4, "joined": 0.7, "concern": 0.5}}  # fmt: skip
     (out / "settings.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     if not held:
         return
