@@ -1,6 +1,7 @@
 """The web API of the widget (DESIGN, "Web API"). Assessment comes before anything that can refuse, wait or fail."""
 
 import json
+import random
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
@@ -26,7 +27,9 @@ from bot.store.values import Body, ConversationErased, Inbound, StoredMessage
 
 LANGUAGES = ("en", "es")
 CHANNEL = "web"
-CATCH_UP_SECONDS = 10.0  # a stream looks at the record this often even without a signal: signals are only hints
+# A stream looks at the record this often even without a signal: signals are only hints. Each at moments of its own, for
+# those of a desk that began anew all came back at once.
+CATCH_UP_SECONDS = 10.0
 MAX_CLIENT_ID_CHARACTERS = 64
 TYPING_PER_MINUTE = 40  # the widget says it every three seconds at most
 
@@ -157,7 +160,7 @@ def create_router(settings: Settings, desk: Desk, record: Record, handoff: Hando
                     return
                 except StoreError:
                     listener.behind = desk.store_was_away = True
-                await desk.signals.wait(listener, CATCH_UP_SECONDS)
+                await desk.signals.wait(listener, CATCH_UP_SECONDS * random.uniform(0.75, 1.0))  # noqa: S311
 
     @router.post("/typing", status_code=204)
     async def type_(claims: Person) -> Response:
