@@ -146,8 +146,8 @@ def _serve(settings: Settings, application: str) -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
     _allow_many_streams()
     made = getattr(app, application)(settings)
-    # A full collection stopped the event loop for 0.3 s with 1,000 streams open, and freed nearly nothing: what is there
-    # from the start is not walked again, and the rest is less often.
+    # A full collection stopped the event loop for 0.3 s with 1,000 streams open, and freed nearly nothing: what is
+    # there from the start is not walked again, and the rest is less often.
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER)
     uvicorn.run(
