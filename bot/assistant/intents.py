@@ -32,7 +32,8 @@ class EncoderOpinion(IntentClassifier, GraphComponent):
 
     `share` is the encoder's weight between 0 and 1. When the clinical intents together reach `clinical` and what leads
     is below `sure`, the likeliest of them is heard: answering a clinical question with something else is a safety bug,
-    refusing one time too often is not. A crisis that leads stays.
+    refusing one time too often is not. A crisis that leads stays. `folder` holds the encoder; "" is the shipped one,
+    another stands there where a cross-validation trains its own.
     """
 
     @staticmethod
@@ -43,7 +44,7 @@ class EncoderOpinion(IntentClassifier, GraphComponent):
     @staticmethod
     def get_default_config() -> dict[str, Any]:
         """Return the component's defaults, measured in benchmarks/results/intents.md."""
-        return {"share": 0.55, "clinical": 0.05, "sure": 0.6}
+        return {"share": 0.55, "clinical": 0.05, "sure": 0.6, "folder": ""}
 
     def __init__(self, config: dict[str, Any]) -> None:
         """Load the encoder; raises what onnxruntime raises when its files are missing or damaged."""
@@ -52,15 +53,16 @@ class EncoderOpinion(IntentClassifier, GraphComponent):
 
         self._share, self._clinical = float(config["share"]), float(config["clinical"])
         self._sure = float(config["sure"])
+        folder = Path(config["folder"] or MODEL_FOLDER)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(
-            str(MODEL_FOLDER / "model.onnx"), options, providers=["CPUExecutionProvider"]
+            str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
         )
-        self._tokenizer = Tokenizer.from_file(str(MODEL_FOLDER / "tokenizer.json"))
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        settings = json.loads((MODEL_FOLDER / "settings.json").read_text(encoding="utf-8"))
+        settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
         self._first, self._last = settings["first"], settings["last"]
         self._places = {name: place for place, name in enumerate(settings["intents"])}
 

@@ -60,11 +60,11 @@ SHORTHAND = {
 }  # fmt: skip
 
 
-def read_dialogue() -> list[Message]:
+def read_dialogue(folder: Path = DIALOGUE) -> list[Message]:
     """Read the dialogue's own examples with their intents: crises by category, the others as no crises."""
     spanish = re.compile(r"[¿¡áéíóúñ]|\b(el|la|los|que|de|mi|me|una?|por|para|como|estoy|quiero|no puedo)\b")
     found = []
-    for path in sorted(DIALOGUE.glob("*.yml")):
+    for path in sorted(folder.glob("*.yml")):
         for section in yaml.safe_load(path.read_text(encoding="utf-8")).get("nlu", ()):
             intent = section.get("intent", "/")
             if "/" in intent:
@@ -380,6 +380,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=MODEL_FOLDER)
     parser.add_argument("--base", type=Path, help="folder of another pretrained encoder")
+    parser.add_argument("--dialogue", type=Path, default=DIALOGUE, help="folder of the examples with intents")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--epochs", type=int, default=5, help="0 keeps the encoder frozen")
     parser.add_argument("--rate", type=float, default=1e-4)
@@ -391,7 +392,7 @@ def main() -> None:
     parser.add_argument("--held-back", type=float, default=HELD_BACK)
     parser.add_argument("--checkpoint", type=Path, help="file for the averaged weights of every finished epoch")
     parser.add_argument("--resume", type=Path, help="start from such a file, or from a shipped model.onnx")
-    parser.add_argument("--limit", type=int, help="use only so many messages, to try the script")
+    parser.add_argument("--limit", type=int, help="use only so many messages; 0: the dialogue's examples alone")
     parser.add_argument("--weigh", default="", help="kind of message that counts three times and no limit drops")
     parser.add_argument("--bfloat16", action="store_true", help="faster where the processor multiplies bfloat16 (AMX)")
     parser.add_argument("--threads", type=int, default=2)
@@ -405,10 +406,11 @@ def main() -> None:
         args.base = Path(spec.submodule_search_locations[0]) / "model"
     messages = read_training()
     random.Random(0).shuffle(messages)
-    messages = messages[: args.limit] + [m for m in messages[args.limit or len(messages) :] if m.kind == args.weigh]
+    most = len(messages) if args.limit is None else args.limit
+    messages = messages[:most] + [m for m in messages[most:] if m.kind == args.weigh]
     kept, held = split(messages, args.held_back)
     kept += [m for m in kept if m.kind == args.weigh] * 2
-    dialogue = read_dialogue()
+    dialogue = read_dialogue(args.dialogue)
     args.intents = sorted({m.intent for m in dialogue if m.intent})
     print(f"{len(dialogue)} examples of the dialogue, {len(args.intents)} intents")
     known = {m.words for m in (*held, *read_test())}
