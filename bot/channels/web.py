@@ -22,7 +22,7 @@ from bot.desk.tokens import Claims, Tokens
 from bot.errors import Refusal, StoreError
 from bot.settings import Settings
 from bot.store.board import Standing
-from bot.store.record import Record
+from bot.store.record import READ_AT_ONCE, Record
 from bot.store.values import Body, ConversationErased, Inbound, StoredMessage
 
 LANGUAGES = ("en", "es")
@@ -147,6 +147,9 @@ def create_router(settings: Settings, desk: Desk, record: Record, handoff: Hando
                 try:
                     if behind:
                         new = await record.messages_after(claims.conversation, cursor)
+                        if len(new) == READ_AT_ONCE:  # there may be more: look again at once
+                            listener.behind = True
+                            listener.event.set()
                     for message in new:
                         cursor = message.sequence or cursor
                         yield ServerSentEvent(data=show(message), event="message", id=str(cursor))

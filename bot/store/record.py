@@ -35,6 +35,7 @@ from bot.store.values import (
 
 RECENT_TEXTS = 2
 RECENT_BODIES = 6
+READ_AT_ONCE = 200  # messages; who follows a conversation asks again
 RECENT_MESSAGES = 12  # read to find these: a turn has one message of the person and seldom more than three of ours
 
 # What every turn asks, built once and on tables: building statements and entities costs more than the asking.
@@ -372,7 +373,7 @@ class Record:
     def _stored(self, message: Row[Any]) -> StoredMessage:
         return _stored(message, self._cipher.open(message.body))
 
-    async def messages_after(self, conversation: str, sequence: int, limit: int = 200) -> list[StoredMessage]:
+    async def messages_after(self, conversation: str, sequence: int, limit: int = READ_AT_ONCE) -> list[StoredMessage]:
         """Return a conversation's messages after `sequence`, in order. Raises ConversationErased."""
 
         def read(session: Session) -> list[StoredMessage]:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import time
 from collections.abc import Iterator
-from itertools import count
 
 import pytest
 
+from bot.channels.web import CATCH_UP_SECONDS
+from bot.store.record import READ_AT_ONCE
 from tests.conftest import desk_on
 from tests.counselors import CRISIS, Counselor, make
 from tests.fakes import MovedClock
 from tests.stack import DeskThread, Person
 
-NUMBERS = count()
+NUMBERS = itertools.count()
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def staffed_desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeskThread]:
     home = tmp_path_factory.mktemp("staffed")
-    with desk_on(request, home, conversations_per_minute=10_000, staffed_hours="24/7") as desk:
+    limits = {"messages_per_minute": 10_000, "conversations_per_minute": 10_000}
+    with desk_on(request, home, staffed_hours="24/7", **limits) as desk:
         yield desk
 
 
@@ -61,6 +65,18 @@ def events(person: Person, after: int = 0) -> Iterator[tuple[str, dict]]:
 
 def standing(person: Person) -> dict:
     return next(data for name, data in events(person, after=9999) if name == "standing")
+
+
+def test_a_long_conversation_is_shown_whole_at_once(desk: DeskThread) -> None:
+    person = desk.person()
+    last = 0
+    while last <= 2 * READ_AT_ONCE:
+        last = person.say("hello")[-1]["sequence"]
+    began = time.monotonic()
+    sequences = (data["sequence"] for name, data in events(person) if name == "message")
+    shown = itertools.takewhile(lambda sequence: sequence < last, sequences)
+    assert list(shown) == list(range(1, last))
+    assert time.monotonic() - began < CATCH_UP_SECONDS / 2
 
 
 def test_who_asks_sees_their_place_and_it_moves(desk: DeskThread) -> None:
