@@ -42,7 +42,7 @@ MESSAGES = (
 )
 CRISIS = "i want to kill myself"
 LONG_TURNS = (20, 200, 800)
-AROUND = 5  # turns measured on each side of a long conversation's mark
+AROUND = 12  # turns measured on each side of a long conversation's mark: three rounds of MESSAGES
 OVERLOAD = 3.0
 CRISIS_EVERY = 20
 PATIENCE_SECONDS = 30.0
