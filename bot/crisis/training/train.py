@@ -20,6 +20,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -375,6 +376,11 @@ def split(messages: Sequence[Message], share: float) -> tuple[list[Message], lis
     return kept, [m for m, number in zip(messages, numbers, strict=True) if number in held]
 
 
+def is_weighed(message: Message, weigh: str) -> bool:
+    """Whether a message is of the kind, or stands in a file of the name, that `--weigh` asks for."""
+    return message.kind == weigh or fnmatch(message.place.partition(":")[0], weigh)
+
+
 def main() -> None:
     """Train as the arguments say; see the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -393,7 +399,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, help="file for the averaged weights of every finished epoch")
     parser.add_argument("--resume", type=Path, help="start from such a file, or from a shipped model.onnx")
     parser.add_argument("--limit", type=int, help="use only so many messages; 0: the dialogue's examples alone")
-    parser.add_argument("--weigh", default="", help="kind of message that counts three times and no limit drops")
+    parser.add_argument("--weigh", default="", help="kind or files (*_three.jsonl) that count three times")
     parser.add_argument("--bfloat16", action="store_true", help="faster where the processor multiplies bfloat16 (AMX)")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
@@ -407,9 +413,9 @@ def main() -> None:
     messages = read_training()
     random.Random(0).shuffle(messages)
     most = len(messages) if args.limit is None else args.limit
-    messages = messages[:most] + [m for m in messages[most:] if m.kind == args.weigh]
+    messages = messages[:most] + [m for m in messages[most:] if is_weighed(m, args.weigh)]
     kept, held = split(messages, args.held_back)
-    kept += [m for m in kept if m.kind == args.weigh] * 2
+    kept += [m for m in kept if is_weighed(m, args.weigh)] * 2
     dialogue = read_dialogue(args.dialogue)
     args.intents = sorted({m.intent for m in dialogue if m.intent})
     print(f"{len(dialogue)} examples of the dialogue, {len(args.intents)} intents")
