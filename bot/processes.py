@@ -21,7 +21,6 @@ from bot.store.cipher import read_keys
 
 MODEL = "handrail"
 TRAINED_FROM = ("config.yml", "domain.yml", "data", "bot/crisis/model/model.onnx")
-BEHIND_THE_DESK = 2  # niceness of Rasa and the actions: when all want the processor, a card comes first
 DESK_FIRST_SECONDS = 10.0
 COLLECT_AFTER = 10_000  # objects made and not freed; Python's own value is 700
 SWITCH_SECONDS = 0.001  # the loop answers crises: it must not wait Python's 5 ms for each thread of the record
@@ -112,14 +111,9 @@ def serve_actions(settings: Settings) -> None:
 
 
 def wait_for_desk(settings: Settings) -> None:
-    """Let this machine's desk start and run first: it protects alone, and imports of Rasa's size slow it threefold.
-
-    Niceness 2 keeps crisis cards under 0.33 s at three times the load (p99 of ten seconds), where without it Rasa held
-    the desk up for 0.2 to 0.7 s; more would starve a Rasa that starts again under load.
-    """
+    """Let this machine's desk start first: it protects alone, and imports of Rasa's size slow it down threefold."""
     if settings.private_host != "127.0.0.1":
         return  # the desk is elsewhere
-    os.nice(BEHIND_THE_DESK)
     end = time.monotonic() + DESK_FIRST_SECONDS
     while time.monotonic() < end:
         with socket.socket() as probe:

@@ -153,7 +153,7 @@ class Desk:
 
         try:
             if decision.category or inbound.choice is not None:
-                accepted = await self._record.accept(inbound, compose)
+                accepted = await self._record.accept(inbound, compose, urgent=bool(decision.category))
             else:
                 async with self._intake.place():
                     accepted = await self._record.accept(inbound, compose)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import cache
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import cache, partial
+from itertools import count
 from pathlib import Path
+from queue import Empty, PriorityQueue
 from typing import Any, TypeVar
 
 from alembic import command
@@ -64,9 +66,9 @@ class Database:
         # Work that only reads sees one moment: in PostgreSQL each statement would otherwise see a later one.
         moment = {"isolation_level": "REPEATABLE READ"} if self.backend == "postgresql" else {}
         self._engines = {True: self.engine, False: self.engine.execution_options(reads_only=True, **moment)}
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
+        self._threads = UrgentFirst(THREADS, "store")
         # SQLite takes one writer at a time and lets others poll for their turn; a queue is fair and costs nothing.
-        self._writers = ThreadPoolExecutor(1, "store-writer") if self.backend == "sqlite" else self._threads
+        self._writers = UrgentFirst(1, "store-writer") if self.backend == "sqlite" else self._threads
 
     def call(self, work: Callable[[Session], Result], *, writes: bool = True) -> Result:
         """Run `work` in one transaction and commit it; StoreAway when the database does not answer.
@@ -74,7 +76,7 @@ class Database:
         For commands and for work in threads of its own; it waits for its turn among this process's writes.
         """
         if writes and self.backend == "sqlite":
-            return self._writers.submit(self._transact, work, writes).result()
+            return self._writers.submit(partial(self._transact, work, writes)).result()
         return self._transact(work, writes)
 
     def _transact(self, work: Callable[[Session], Result], writes: bool) -> Result:
@@ -91,13 +93,15 @@ class Database:
         except SQLAlchemyError as error:
             raise StoreAway(f"the record does not answer ({type(error).__name__})") from None
 
-    async def run(self, work: Callable[[Session], Result], *, writes: bool = True) -> Result:
-        """`call` in a thread, cut after the time limit: a database that hangs is a database that is away."""
-        loop = asyncio.get_running_loop()
+    async def run(self, work: Callable[[Session], Result], *, writes: bool = True, urgent: bool = False) -> Result:
+        """`call` in a thread, cut after the time limit: a database that hangs is a database that is away.
+
+        `urgent` work goes before what waits for a thread.
+        """
         threads = self._writers if writes else self._threads
-        future = loop.run_in_executor(threads, self._transact, work, writes)
+        future = threads.submit(partial(self._transact, work, writes), urgent=urgent)
         try:
-            return await asyncio.wait_for(future, self.timeout_seconds)
+            return await asyncio.wait_for(asyncio.wrap_future(future), self.timeout_seconds)
         except TimeoutError:
             raise StoreAway(f"the record took longer than {self.timeout_seconds} s") from None
 
@@ -148,9 +152,40 @@ class Database:
         return revision == newest_revision() or _is_newer(revision)
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        self._writers.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown()
+        self._writers.shutdown()
         self.engine.dispose()
+
+
+class UrgentFirst:
+    """Threads that take what is urgent before what waits, and else the oldest first."""
+
+    def __init__(self, threads: int, name: str) -> None:
+        self._pool = ThreadPoolExecutor(threads, name)
+        self._waiting: PriorityQueue[tuple[bool, int, Future[Any], Callable[[], Any]]] = PriorityQueue()
+        self._numbers = count()
+
+    def submit(self, work: Callable[[], Result], *, urgent: bool = False) -> Future[Result]:
+        future: Future[Result] = Future()
+        self._waiting.put((not urgent, next(self._numbers), future, work))
+        self._pool.submit(self._run_next)
+        return future
+
+    def _run_next(self) -> None:
+        _, _, future, work = self._waiting.get_nowait()  # there is one for every call of this
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    def shutdown(self) -> None:
+        """Let what runs end, without waiting for it, and cancel what waits."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        with suppress(Empty):
+            while True:
+                self._waiting.get_nowait()[2].cancel()
 
 
 @cache

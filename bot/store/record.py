@@ -82,13 +82,18 @@ class Record:
         )
 
     async def accept(
-        self, inbound: Inbound, compose: Callable[[Context, Callable[[str], Body | None]], Composed]
+        self,
+        inbound: Inbound,
+        compose: Callable[[Context, Callable[[str], Body | None]], Composed],
+        *,
+        urgent: bool = False,
     ) -> Accepted:
         """Transaction A: store the message, the flag and the replies it already has; then it is acknowledged.
 
-        `compose` gets the context and a look-up of choice ids. Raises ConversationErased, StoreAway.
+        `compose` gets the context and a look-up of choice ids. `urgent`: before what waits for the database. Raises
+        ConversationErased, StoreAway.
         """
-        return await self.database.run(lambda session: self._accept(session, inbound, compose))
+        return await self.database.run(lambda session: self._accept(session, inbound, compose), urgent=urgent)
 
     def _accept(
         self, session: Session, inbound: Inbound, compose: Callable[..., Composed], *, adopts: bool = False

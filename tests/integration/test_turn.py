@@ -119,6 +119,32 @@ def test_plain_words_of_danger_wait_behind_nobody(desk: DeskThread, monkeypatch:
         assert waiting.result().status_code == 202
 
 
+def test_a_crisis_goes_before_what_waits_for_the_record(desk: DeskThread) -> None:
+    writers = desk.parts.database._writers
+    held, let_go = threading.Semaphore(0), threading.Semaphore(0)
+
+    def hold(_: object) -> None:
+        held.release()
+        let_go.acquire()
+
+    others, person = [desk.person() for _ in range(6)], desk.person()
+    threads = writers._pool._max_workers
+    with ThreadPoolExecutor(threads + 7) as pool:
+        holding = [pool.submit(lambda: run_async(desk.parts.database.run(hold))) for _ in range(threads)]
+        try:
+            for _ in holding:
+                assert held.acquire(timeout=10)
+            waiting = [pool.submit(other.post, "hello") for other in others]
+            wait_until(lambda: writers._waiting.qsize() >= 6, "the messages did not reach the record")
+            urgent = pool.submit(person.post, CRISIS)
+            wait_until(lambda: writers._waiting.qsize() >= 7, "the crisis did not reach the record")
+            let_go.release()  # one thread
+            assert urgent.result().json()["flagged"]
+            assert sum(each.done() for each in waiting) < 3
+        finally:
+            let_go.release(threads)
+
+
 def test_the_card_shows_once_then_one_line_with_the_number(desk: DeskThread) -> None:
     person = desk.person()
     first, second, third = person.say(CRISIS), person.say(CRISIS), person.say("i want to kill myself")
