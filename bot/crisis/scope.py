@@ -77,6 +77,9 @@ class View:
         past = self._covered("past")  # "six years clean now" is past, its "now" included
         if any(self._plain[i] in self._lists["now"] and i not in past for i in range(first, last)):
             return False
+        wants = (i for i in range(hit.start, hit.end) if self._plain[i] in self._lists["wants"])
+        if any(i - 1 not in past for i in wants):  # "nine years clean and i want to die", not "i used to want to die"
+            return False
         return any(i in past or _YEAR.fullmatch(self._plain[i]) for i in range(first, last))
 
     def _question(self, hit: Hit) -> bool:
