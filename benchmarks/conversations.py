@@ -34,6 +34,10 @@ PLACES = [
 ]
 
 
+# One for each question of the plan's form.
+THINGS = ("payday", "music", "coffee", "tea", "football", "knitting", "chess")
+
+
 class Person:
     """One person with words nobody else uses; `turns` holds the seconds from sending to the last reply."""
 
@@ -41,7 +45,7 @@ class Person:
         day, place = DAYS[number % len(DAYS)], PLACES[number // len(DAYS) % len(PLACES)]
         self._client = client
         # Plain everyday words: odd ones beside kin or animals read like danger to the guard, and a card comes instead.
-        self.words = [f"{thing}, {day} at the {place}" for thing in ("payday", "music", "coffee")]
+        self.words = [f"{thing}, {day} at the {place}" for thing in THINGS]
         self.turns: list[float] = []
         self.items: list[list[str]] = []
         self.texts: list[str] = []
@@ -90,13 +94,12 @@ async def run(stack: Stack, count: int, restart: bool) -> list[Person]:
         await asyncio.gather(*(person.begin() for person in people))
         for text in ("hello", "make a plan"):
             await asyncio.gather(*(person.say(text) for person in people))
-        await asyncio.gather(*(person.say(person.words[0]) for person in people))
-        if restart:
-            stack.signal("desk", signal.SIGKILL)
-            stack.signal("rasa", signal.SIGKILL)
-            await asyncio.to_thread(stack.wait_ready)
-        for number in (1, 2):
+        for number in range(len(THINGS)):
             await asyncio.gather(*(person.say(person.words[number]) for person in people))
+            if restart and number == len(THINGS) // 2:
+                stack.signal("desk", signal.SIGKILL)
+                stack.signal("rasa", signal.SIGKILL)
+                await asyncio.to_thread(stack.wait_ready)
         for text in (
             "what happens in detox",
             "the cravings are bad",
@@ -119,7 +122,8 @@ def mixed_up(people: list[Person]) -> int:
 
 def incomplete(people: list[Person]) -> int:
     """Return how many people did not get all their own words back in their finished plan."""
-    return sum(any(word not in person.texts[4] for word in person.words) for person in people)
+    finished = 1 + len(THINGS)  # the reply to the last answer, after "hello" and "make a plan"
+    return sum(any(word not in person.texts[finished] for word in person.words) for person in people)
 
 
 def main() -> None:
@@ -145,8 +149,8 @@ def main() -> None:
         ("people at once", str(arguments.people)),
         ("turns", str(len(seconds))),
         ("desk and Rasa killed in the middle of the form", "yes" if arguments.restart else "no"),
-        ("people shown somebody else's words", str(mixed_up(people))),
-        ("plans without all of a person's own words", str(incomplete(people))),
+        ("people shown somebody else's words", str(mixed := mixed_up(people))),
+        ("plans without all of a person's own words", str(lost := incomplete(people))),
         ("turn, median", f"{statistics.median(seconds):.2f} s"),
         ("turn, 99th percentile", f"{seconds[int(len(seconds) * 0.99)]:.2f} s"),
     ]
@@ -156,6 +160,8 @@ def main() -> None:
         ("figure", "value"),
         rows,
     )
+    if mixed or lost:
+        raise SystemExit("a person saw somebody else's words, or not all of their own: read the table above")
 
 
 if __name__ == "__main__":
